@@ -1,7 +1,7 @@
-// Measures the frames of a page that draws while it trains on the same device, in headless Chromium.
-// Each frame submits a command buffer of its own; what is measured is how long the GPU takes until
-// it is done, most of which it waits behind the training. SimCLR of a ResNet-8, on the page's own
-// thread:
+// Measures the frames of a page that draws while it trains on the same device, in headless
+// Chromium. Each frame submits a command buffer of its own; what is measured is how long the GPU
+// takes until it is done, most of which it waits behind the training. SimCLR of a ResNet-8, on the
+// page's own thread:
 //
 //   warm     whether kernels are compiled ahead (`learner.warm`) or by the first step
 //   budget   most milliseconds of a submit (`gpu.budget`); none submits whole steps
@@ -44,8 +44,8 @@ async function serve() {
   return server
 }
 
-/** Trains in the page. Returns the waits of frames: while it warms up, until the first loss, and after
- *  it. */
+/** Trains in the page. Returns the waits of frames: while it warms up, until the first loss, and
+ *  after it. */
 async function measured({ width, batch, size, steps, budget, isWarm }) {
   const kindred = await import('/library.js')
   const gpu = await kindred.openGpu()

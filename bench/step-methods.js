@@ -38,9 +38,9 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
 /** The methods by name. Each takes (gpu, { model, stem, width, batch, size, chunk, replay,
- *  stream, queue }) and returns { step, views, captured, next }. `step(batch)` submits one training step and
- *  returns the loss, a tensor. `views` is the number of images that it encodes. `captured` tells
- *  whether steps are replayed. `next`, where data is loaded, returns the next batch. */
+ *  stream, queue }) and returns { step, views, captured, next }. `step(batch)` submits one training
+ *  step and returns the loss, a tensor. `views` is the number of images that it encodes. `captured`
+ *  tells whether steps are replayed. `next`, where data is loaded, returns the next batch. */
 export const methods = {
   /** Cross entropy of ten classes, SGD: the step on which libraries are compared. */
   supervised(gpu, options) {

@@ -1,4 +1,5 @@
-// The GPU time of every dispatch of a step, by the library's profile, and its table beside the model.
+// The GPU time of every dispatch of a step, by the library's profile, and its table beside the
+// model.
 
 import { profile } from '../dist/node.js'
 

@@ -131,8 +131,8 @@ async function timings() {
   }
 }
 
-/** What the model says of the step (step-roofline.js), { estimate }, and of its kernels, beside their
- *  own times with --profile, { kernels }. */
+/** What the model says of the step (step-roofline.js), { estimate }, and of its kernels, beside
+ *  their own times with --profile, { kernels }. */
 async function byTheModel(gpu, step, most) {
   const { precision, activations } = flags
   const settings = { ...made, precision, activations, replay: true }

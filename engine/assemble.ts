@@ -80,7 +80,8 @@ export function endOf({ lifetime, ownsDevice, ...parts }: Assembly) {
   if (ownsDevice) parts.commands.device.destroy()
 }
 
-/** Makes the function that discards blocks: it drops their bind groups, and destroys their buffers. */
+/** Makes the function that discards blocks: it drops their bind groups, and destroys their
+ *  buffers. */
 const discarding =
   ({ bindGroups, submissions }: Commands): Discard =>
   (blocks, isOwn) => {

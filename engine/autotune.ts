@@ -34,7 +34,8 @@ export class Tuner {
   /** Called with all that is known when something was measured. */
   onLearned: (ways: Ways) => Promise<void> | void = () => {}
 
-  /** `flush` submits all dispatches at once; `scratch` runs a body and frees the tensors that it made;
+  /** `flush` submits all dispatches at once; `scratch` runs a body and frees the tensors that it
+   *  made;
    *  `explain` throws the reason why a wait failed. */
   constructor(
     device: GPUDevice,

@@ -1,6 +1,6 @@
-// The commands of a step, collected in JavaScript and submitted when they are flushed, as one command
-// buffer, or in pieces (submissions.ts). Error scopes are open only while the engine itself calls
-// WebGPU, so that an app's own device keeps the app's errors.
+// The commands of a step, collected in JavaScript and submitted when they are flushed, as one
+// command buffer, or in pieces (submissions.ts). Error scopes are open only while the engine itself
+// calls WebGPU, so that an app's own device keeps the app's errors.
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
 import { BindGroups } from './bind-groups.ts'

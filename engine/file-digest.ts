@@ -1,5 +1,5 @@
-// The digest in a safetensors file that Kindred writes: SHA-256 of its metadata and tensors, whatever
-// their order in the file.
+// The digest in a safetensors file that Kindred writes: SHA-256 of its metadata and tensors,
+// whatever their order in the file.
 
 import type { SafetensorsFile } from './safetensors.ts'
 

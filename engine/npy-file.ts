@@ -7,8 +7,8 @@ import { writeAtomic } from './node-files.ts'
 import { encodeNpy } from './npy.ts'
 
 /** Saves a tensor, numbers, or what `embed` returns as a .npy file at `path`, written atomically. A
- *  tensor keeps its element type and its numbers exactly, but f16 becomes f32. Throws like `encodeNpy`, and Error with a
- *  remedy. */
+ *  tensor keeps its element type and its numbers exactly, but f16 becomes f32. Throws like
+ *  `encodeNpy`, and Error with a remedy. */
 export async function saveNpy(
   path: string,
   values: Tensor | Parameters<typeof encodeNpy>[0],

@@ -1,6 +1,6 @@
 // Compiles kernels, and caches them by all that they are made from: WGSL source and override
-// constants. A kernel is compiled when it is first run, or ahead, in the background. On a Gpu with a
-// budget it is compiled in the background then too, and its commands wait in the queue.
+// constants. A kernel is compiled when it is first run, or ahead, in the background. On a Gpu with
+// a budget it is compiled in the background then too, and its commands wait in the queue.
 
 import type { Access, Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch, quiet, wgslError } from './errors.ts'
@@ -82,8 +82,8 @@ export class Pipelines {
   }
 
   /** Compiles in the background the kernels that `body` asks for, and resolves when all of them are
-   *  compiled, whoever asked for them first. `body` must execute nothing. Throws what it throws, and
-   *  GpuError for a kernel that does not compile. */
+   *  compiled, whoever asked for them first. `body` must execute nothing. Throws what it throws,
+   *  and GpuError for a kernel that does not compile. */
   async compileAhead(body: () => void): Promise<void> {
     const { wanted, begun } = (this.#listed = { wanted: new Map(), begun: new Set() } as Listed)
     try {

@@ -56,8 +56,8 @@ function filled(key: string, count: number, fill: Fill): Float32Array {
   return values
 }
 
-/** Calls `make`, whose draws were made before in turns with other work. `list` calls it first, to list
- *  its draws, with zeros in their place, and takes back what it made. */
+/** Calls `make`, whose draws were made before in turns with other work. `list` calls it first, to
+ *  list its draws, with zeros in their place, and takes back what it made. */
 export async function drawingAhead<T>(make: () => T, list: () => void): Promise<T> {
   const wanted: NonNullable<typeof listed> = new Map()
   listed = wanted

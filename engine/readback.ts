@@ -33,8 +33,8 @@ export class Readback {
     return this.#made
   }
 
-  /** Reads the bytes of a storage, which may be freed meanwhile, and returns what `unpacked` makes of
-   *  them. Submits all dispatches. */
+  /** Reads the bytes of a storage, which may be freed meanwhile, and returns what `unpacked` makes
+   *  of them. Submits all dispatches. */
   async read<T>(storage: Storage, unpacked: (memory: ArrayBuffer) => T): Promise<T> {
     const size = wholeWords(storage.bytes)
     const staging = this.#take(size)

@@ -93,8 +93,8 @@ export function decodeSafetensors(
   return { tensors, metadata }
 }
 
-/** The rule of a file's bytes, given as such or as a page's `arrayBuffer()` resolves to them, which may
- *  come from another frame. */
+/** The rule of a file's bytes, given as such or as a page's `arrayBuffer()` resolves to them, which
+ *  may come from another frame. */
 export const aFile = rule('the bytes of a file, a Uint8Array or an ArrayBuffer', (given) =>
   /^\[object (Uint8Array|(Shared)?ArrayBuffer)\]$/.test(Object.prototype.toString.call(given)),
 )

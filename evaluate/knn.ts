@@ -53,8 +53,8 @@ const rules = { k: anything, temperature: numeric, classes: anything, ...nearest
  *  part. The result is the same.
  *
  *  Throws ShapeError, RangeError for k, chunk or slab out of range, and Error for labels or a
- *  temperature out of range and for features that are not finite. Rejects with the signal's reason at
- *  once when it is aborted. */
+ *  temperature out of range and for features that are not finite. Rejects with the signal's reason
+ *  at once when it is aborted. */
 export async function knn(
   features: Tensor | Rows,
   labels: IndexList | Tensor,

@@ -8,8 +8,8 @@ import type { IndexList } from '../kernels/wgsl/indices.ts'
 const list = having('an array of classes', 'length')
 
 /** Returns labels as whole numbers below `classes`. `count` is the number of samples, if there must
- *  be one label for each. Throws TypeError, ShapeError for another count or none, and RangeError for
- *  a label that is no class. Messages begin with `owner`. */
+ *  be one label for each. Throws TypeError, ShapeError for another count or none, and RangeError
+ *  for a label that is no class. Messages begin with `owner`. */
 export function classLabels(
   owner: string,
   labels: IndexList,
@@ -35,8 +35,8 @@ export function classLabels(
   return Int32Array.from(given)
 }
 
-/** Returns the indices `initial` of samples that are chosen already. Throws RangeError, whose message
- *  begins with `owner`, for one that is not below M. */
+/** Returns the indices `initial` of samples that are chosen already. Throws RangeError, whose
+ *  message begins with `owner`, for one that is not below M. */
 export function sampleIndices(owner: string, initial: IndexList, M: number): number[] {
   const indices = Array.from(flatNumbers(`${owner}: initial`, initial))
   for (const [at, i] of indices.entries())

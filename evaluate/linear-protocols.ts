@@ -41,8 +41,8 @@ const epochCosine = (rate: number, epochs: number): Schedule => {
   return (epoch) => falling(Math.floor(epoch))
 }
 
-/** Makes a head whose weights are from N(0, 0.01²), as in all four papers' code. Its bias begins with
- *  zeros. */
+/** Makes a head whose weights are from N(0, 0.01²), as in all four papers' code. Its bias begins
+ *  with zeros. */
 const head: LinearProtocol['head'] = (gpu, [F, C], seed) => {
   const build = new Builder(gpu, seed)
   const weight = build.drawn('weight', [C, F], 0.01)
@@ -58,7 +58,8 @@ const momentum = (parameters: Readonly<Record<string, Variable>>) =>
  *  simclr   google-research/simclr: Nesterov momentum 0.9, rate 0.1 batch / 256, a cosine
  *  moco     facebookresearch/moco, main_lincls.py: SGD, rate 30, a tenth at 60 % and 80 %
  *  moco-v3  facebookresearch/moco-v3, main_lincls.py: SGD, rate 0.1 batch / 256, a cosine
- *  simsiam  facebookresearch/simsiam, main_lincls.py --lars: LARS, rate 0.1 batch / 256, a cosine */
+ *  simsiam  facebookresearch/simsiam, main_lincls.py --lars: LARS, rate 0.1 batch / 256, a
+ *  cosine */
 export const linearProtocols = {
   simclr: {
     ...{ source: 'SimCLR: Nesterov SGD, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 4096 },

@@ -31,8 +31,8 @@ const RESIDENT = 512 * 2 ** 20 // bytes of features kept on the GPU; others are 
 
 /** Options of `SoftmaxRegression` and its `fit`. */
 export interface RegressionOptions extends Omit<MinimiseOptions, 'tolerance'> {
-  /** Largest entry of the gradient at which the fit is done; by default a thousandth of lambda, from
-   *  1e-6 to 1e-5. */
+  /** Largest entry of the gradient at which the fit is done; by default a thousandth of lambda,
+   *  from 1e-6 to 1e-5. */
   readonly tolerance?: number
   /** Number of classes: labels are whole numbers below it. */
   readonly classes: number

@@ -1,5 +1,5 @@
-// Makes bitmaps of files, elements and frames, by the browser's own decoders: upright, as their EXIF
-// says.
+// Makes bitmaps of files, elements and frames, by the browser's own decoders: upright, as their
+// EXIF says.
 
 import { DataError } from '../data/dataset.ts'
 import { damageOf, formatOf, kindOfBytes } from '../data/image-format.ts'

@@ -7,8 +7,8 @@ import type { Gpu } from '../engine/gpu.ts'
 export const mostImagesOf = (gpu: Gpu, size: number): number =>
   Math.floor(mostBytes(gpu) / imageBytes(size))
 
-/** Throws RangeError where `pictures` images of `size` pixels squared are more than a tensor of this
- *  device may hold. */
+/** Throws RangeError where `pictures` images of `size` pixels squared are more than a tensor of
+ *  this device may hold. */
 export function checkImageRoom(owner: string, gpu: Gpu, pictures: number, size: number) {
   const most = mostImagesOf(gpu, size)
   if (pictures <= most) return

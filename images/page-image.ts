@@ -74,7 +74,8 @@ export function nameOfImage(image: unknown, index: number): string {
   return typeof told === 'string' ? told : `picture ${index}`
 }
 
-/** What a caller says of a picture's class. Throws TypeError for what is neither a name nor null. */
+/** What a caller says of a picture's class. Throws TypeError for what is neither a name nor
+ *  null. */
 export function nameOfClass(given: string | null): string | null {
   if (typeof given === 'string' || given === null) return given
   throw new TypeError(
@@ -82,8 +83,8 @@ export function nameOfClass(given: string | null): string | null {
   )
 }
 
-/** The pixels and channels of raw bytes. Throws DataError for bytes of another count, none, or those
- *  of a detached buffer, and TypeError for what holds no bytes. */
+/** The pixels and channels of raw bytes. Throws DataError for bytes of another count, none, or
+ *  those of a detached buffer, and TypeError for what holds no bytes. */
 export function checkedPixels(name: string, { data, width, height }: RawPixels) {
   const given: unknown = data
   if (!(ArrayBuffer.isView(given) && /^\[object Uint8(Clamped)?Array\]$/.test(tagOf(given))))

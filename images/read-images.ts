@@ -28,8 +28,8 @@ export interface ReadImagesOptions extends Abortable {
   /** How a picture that is no square fills an image: 'cover', the default, cuts the middle out of
    *  it, 'contain' shows all of it on white, 'fill' stretches it. */
   readonly fit?: Fit
-  /** What happens to a picture that cannot be read: 'skip', the default, leaves it out and lists it,
-   *  'throw' rejects. */
+  /** What happens to a picture that cannot be read: 'skip', the default, leaves it out and lists
+   *  it, 'throw' rejects. */
   readonly broken?: 'skip' | 'throw'
   /** Called after each picture with the numbers of pictures so far and of those left out. */
   readonly onProgress?: (done: number, skipped: number) => void

@@ -1,7 +1,7 @@
 // Brings the bytes of a picture to the GPU, a strip of rows at a time, through one small buffer.
 // What a page draws goes through a texture, without JavaScript seeing a pixel; where the picture is
-// wider than textures are, through a canvas. With a budget, the bytes wait for their turn behind what
-// reads the strip before.
+// wider than textures are, through a canvas. With a budget, the bytes wait for their turn behind
+// what reads the strip before.
 
 import { DataError } from '../data/dataset.ts'
 import { partsOf } from '../engine/assemble.ts'

@@ -18,8 +18,8 @@ export const abortable = {
   ),
 }
 
-/** Resolves as `work` does, unless `signal` is aborted before: then rejects with its reason at once,
- *  and ignores what becomes of `work`. */
+/** Resolves as `work` does, unless `signal` is aborted before: then rejects with its reason at
+ *  once, and ignores what becomes of `work`. */
 export async function unlessAborted<T>(
   signal: AbortSignal | undefined,
   work: PromiseLike<T>,

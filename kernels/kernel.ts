@@ -1,4 +1,5 @@
-// Reads what a kernel declares from its WGSL: the entry point's name, the bindings and the members of
+// Reads what a kernel declares from its WGSL: the entry point's name, the bindings and the members
+// of
 // `struct Params`.
 
 import { describe } from './options.ts'

@@ -11,8 +11,8 @@ export { type Access, type Kernel, type Wgsl, kernel, wgsl } from './kernel.ts'
 /** Sizes of the dimensions, the slowest first: [N, H, W, C]. [] is a scalar. */
 export type Shape = readonly number[]
 
-/** Element types: f32 for computed numbers, f16 for images where the user allows it (`Activations`),
- *  i32 for labels and indices, u8 for images of bytes. */
+/** Element types: f32 for computed numbers, f16 for images where the user allows it
+ *  (`Activations`), i32 for labels and indices, u8 for images of bytes. */
 export type DType = 'f32' | 'i32' | 'u8' | 'f16'
 
 /** Arithmetic of matrix products and convolutions. Sums are always f32.
@@ -97,8 +97,8 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
   /** Returns the outputs, then what the backward pass needs. Other tensors made inside are freed
    *  when it returns. */
   forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>
-  /** Whether `backward` takes the first output's cotangent as it comes: in two addends where two ops
-   *  read that output, and the first perhaps `Pending` (pending.ts). It saves passes. */
+  /** Whether `backward` takes the first output's cotangent as it comes: in two addends where two
+   *  ops read that output, and the first perhaps `Pending` (pending.ts). It saves passes. */
   readonly takesParts?: boolean
   /** Vector-Jacobian product: one gradient per input, null where there is none or `needs` is false.
    *  The first output's cotangent is always given; another is null if nothing depends on that

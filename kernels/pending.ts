@@ -13,7 +13,8 @@ export interface NormReader {
   readonly beta: Tensor
   /** Whether a ReLU came last. */
   readonly rectified: boolean
-  /** ReLU's mask, behind a residual (wgsl/relu-mask.ts), and every how many rows a part of it has. */
+  /** ReLU's mask, behind a residual (wgsl/relu-mask.ts), and every how many rows a part of it
+   *  has. */
   readonly marks: { readonly bits: Tensor; readonly interleave: number } | null
   /** Added to the gradient. Only with marks. */
   readonly addend: Tensor | null
@@ -33,7 +34,8 @@ interface Ways {
   readonly withNorm: ((reader: NormReader) => NormGradient) | null
 }
 
-/** Runs a body whose temporary memory is freed at its end, except that of the tensors it returns. */
+/** Runs a body whose temporary memory is freed at its end, except that of the tensors it
+ *  returns. */
 type Scope = <T>(body: () => T, made: (result: T) => readonly Tensor[]) => T
 
 /** A gradient that has no memory yet. */

@@ -11,9 +11,9 @@ export interface Cut {
   readonly unit: number
 }
 
-/** The cut of a method with this option `chunk` (null: none), whose batch norm has this many splits.
- *  Throws RangeError for a chunk or splits that are no count, and for a chunk smaller than the
- *  splits. */
+/** The cut of a method with this option `chunk` (null: none), whose batch norm has this many
+ *  splits. Throws RangeError for a chunk or splits that are no count, and for a chunk smaller than
+ *  the splits. */
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
   checkSizes(method, { splits })
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))

@@ -121,8 +121,8 @@ function numbered(method: string, { set, indices }: Numbered): Upload {
   return { values }
 }
 
-/** Converts pixels to u8, or to f32 where they are floats. Throws ShapeError, RangeError for what is
- *  no byte and for f32 that are not in [0, 1], and TypeError for none. */
+/** Converts pixels to u8, or to f32 where they are floats. Throws ShapeError, RangeError for what
+ *  is no byte and for f32 that are not in [0, 1], and TypeError for none. */
 function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
   if (typeof pixels === 'object' && pixels?.length === 0)
     throw new TypeError(
@@ -198,8 +198,8 @@ export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
   return { bytes, most: device.limits.maxStorageBufferBindingSize }
 }
 
-/** Reads and uploads a whole set once -> u8 [size, H, W, 3]. Throws Error when it is larger than the
- *  adapter binds at once, and what `read` throws. */
+/** Reads and uploads a whole set once -> u8 [size, H, W, 3]. Throws Error when it is larger than
+ *  the adapter binds at once, and what `read` throws. */
 export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
   checkValue(
     'residentImages',

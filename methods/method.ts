@@ -1,5 +1,5 @@
-// The frame of all methods: it checks options, captures the step, goes backward, updates and counts.
-// A method's own file is the algorithm of its paper.
+// The frame of all methods: it checks options, captures the step, goes backward, updates and
+// counts. A method's own file is the algorithm of its paper.
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Rules } from '../kernels/options.ts'

@@ -51,8 +51,8 @@ const rules = {
   },
 }
 
-/** The query's encoder and head, the predictor, the key's, and what makes it follow: `mocoV3` returns
- *  them beside `step`. */
+/** The query's encoder and head, the predictor, the key's, and what makes it follow: `mocoV3`
+ *  returns them beside `step`. */
 type Kept = Tower & {
   readonly predictor: Model
   readonly key: Tower

@@ -53,8 +53,8 @@ const rules = {
   ...{ temperature: needed(temperatureRule), symmetric: flag, splits: anything, shuffle: flag },
 }
 
-/** The query's encoder and head, the key's, what makes it follow, and the queue: `moco` returns them
- *  beside `step`. */
+/** The query's encoder and head, the key's, what makes it follow, and the queue: `moco` returns
+ *  them beside `step`. */
 type Kept = Tower & {
   readonly key: Tower
   readonly average: MovingAverage

@@ -60,8 +60,8 @@ export const convNeXtTiny = (gpu: Gpu, options: ConvNeXtOptions = {}): Model =>
     ...checkOptions('convNeXtTiny', options, optionRules),
   })
 
-/** Makes a ConvNeXt of any size: images [N, H, W, C] -> features [N, F], the last of `widths`. Throws
- *  TypeError for wrong options, RangeError unless every stage has a depth and a width. */
+/** Makes a ConvNeXt of any size: images [N, H, W, C] -> features [N, F], the last of `widths`.
+ *  Throws TypeError for wrong options, RangeError unless every stage has a depth and a width. */
 export function convNeXt(gpu: Gpu, options: ConvNeXtSizes): Model {
   const checked = checkOptions('convNeXt', options ?? ({} as ConvNeXtSizes), sizeRules) // throws where missing
   const { depths, widths } = checked

@@ -6,11 +6,11 @@ import type { Gpu } from '../engine/gpu.ts'
 import { drawingAhead } from '../engine/random.ts'
 import { checkGpu } from './model.ts'
 
-/** Makes models, and what belongs to them, with initial weights that are drawn a few milliseconds at a
- *  time, between the page's own work. They are those of `make()`, bit for bit. `make` is called
- *  twice: the variables that it made the first time are freed. Variables made before stay, but no
- *  optimizer can take them twice. Throws TypeError for wrong arguments, Error if `make` returns the
- *  same object twice, and what `make` throws. */
+/** Makes models, and what belongs to them, with initial weights that are drawn a few milliseconds
+ *  at a time, between the page's own work. They are those of `make()`, bit for bit. `make` is
+ *  called twice: the variables that it made the first time are freed. Variables made before stay,
+ *  but no optimizer can take them twice. Throws TypeError for wrong arguments, Error if `make`
+ *  returns the same object twice, and what `make` throws. */
 export async function drawnAhead<T extends object>(gpu: Gpu, make: () => T): Promise<T> {
   checkGpu('drawnAhead', gpu)
   checkValue('drawnAhead', 'make', make, { ...callback, words: 'a function that makes models' })

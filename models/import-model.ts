@@ -28,10 +28,10 @@ export interface Imported {
 type File = ReadonlyMap<string, SavedTensor>
 
 /** Loads a model from tensors under its own names, or under these after a prefix that all have. The
- *  prefix found is the one under which most of the model's tensors are, none where as many have none.
- *  Throws Error for two such prefixes, one of which `prefix` must choose then, and Error that lists
- *  what is missing or of another shape, and under which prefix, and for values that are not finite,
- *  before anything changes; TypeError for wrong options. */
+ *  prefix found is the one under which most of the model's tensors are, none where as many have
+ *  none. Throws Error for two such prefixes, one of which `prefix` must choose then, and Error that
+ *  lists what is missing or of another shape, and under which prefix, and for values that are not
+ *  finite, before anything changes; TypeError for wrong options. */
 export function importModel(
   gpu: Gpu,
   model: Model,

@@ -7,8 +7,8 @@ import { normal, uniform } from '../engine/random.ts'
 /** How a weight starts.
  *  'he': N(0, 2 / fan_out), as torchvision's ResNets (He et al. 2015).
  *  'torch': U(-1/√fan_in, 1/√fan_in), torch's default for convolutions and linear layers.
- *  'zero': 0. 'identity', for 1 x 1 convolutions: U(-0.01, 0.01), and 1 from each channel to itself.
- *  { std }: N(0, std²). */
+ *  'zero': 0. 'identity', for 1 x 1 convolutions: U(-0.01, 0.01), and 1 from each channel to
+ *  itself. { std }: N(0, std²). */
 export type Init = 'he' | 'torch' | 'zero' | 'identity' | { readonly std: number }
 
 const words = oneOf('he', 'torch', 'zero', 'identity')

@@ -71,7 +71,8 @@ export class Builder {
     this.#seed = seed
   }
 
-  /** Makes a parameter of your own of these values. Throws ShapeError unless they fill the shape. */
+  /** Makes a parameter of your own of these values. Throws ShapeError unless they fill the
+   *  shape. */
   parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     checkValue('Builder', 'the name of a layer', name, text)
     if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
@@ -163,8 +164,8 @@ export class Builder {
   }
 
   /** Makes a linear layer of C features to K, weight [K, C] and, unless `bias` is false, bias [K].
-   *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²) instead,
-   *  and the bias starts at 0. */
+   *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²)
+   *  instead, and the bias starts at 0. */
   linear(name: string, sizes: readonly [number, number], options: Affine = {}): Layer {
     const [C, K] = checkValue('Builder.linear', `sizes of ${name}`, sizes, twoCounts)
     const rules = { bias: flag, std: notNegative }

@@ -21,14 +21,15 @@ export interface LossScale extends Model {
 export interface LossScaleOptions {
   /** Temperature 1 / t at the beginning: 0.1 by default, the paper's. */
   readonly temperature?: number
-  /** b at the beginning: -10 by default, the paper's. Nearly all pairs are no matches, and the first
-   *  steps need not learn that. */
+  /** b at the beginning: -10 by default, the paper's. Nearly all pairs are no matches, and the
+   *  first steps need not learn that. */
   readonly bias?: number
 }
 
 const rules = { temperature: positive, bias: number }
 
-/** Makes t' = -log(temperature) and b. Throws TypeError and RangeError for options of another kind. */
+/** Makes t' = -log(temperature) and b. Throws TypeError and RangeError for options of another
+ *  kind. */
 export function lossScale(gpu: Gpu, options: LossScaleOptions = {}): LossScale {
   checkGpu('lossScale', gpu)
   const { temperature = 0.1, bias: first = -10 } = checkOptions('lossScale', options, rules)

@@ -52,7 +52,8 @@ export const checkMode = (owner: string, mode: Mode): Mode => {
   return checkOptions(owner, mode, modeRules)
 }
 
-/** Returns the options of `dropout`, `dropPath` and your own draws in this mode, but for the layer's
+/** Returns the options of `dropout`, `dropPath` and your own draws in this mode, but for the
+ *  layer's
  *  `stream`. Throws TypeError in training without `mode.draws`. */
 export const drawsOf = (mode: Mode) => layerDraws('drawsOf', mode)
 

@@ -81,8 +81,8 @@ interface Stages {
   readonly line?: boolean
 }
 
-/** Makes all blocks, `layer1.0` and so on, from maps of `width` channels on. Every stage but the first
- *  begins with a stride of 2. Returns the channels of the last, too. */
+/** Makes all blocks, `layer1.0` and so on, from maps of `width` channels on. Every stage but the
+ *  first begins with a stride of 2. Returns the channels of the last, too. */
 export function stagesOf(
   build: Builder,
   { block, depths, width, zero, line = false }: Stages,

@@ -30,7 +30,8 @@ export function checkBinding(
     )
 }
 
-/** Throws RangeError unless the second number divides the first. The message begins with `owner`. */
+/** Throws RangeError unless the second number divides the first. The message begins with
+ *  `owner`. */
 export function checkDivides(
   owner: string,
   [name, size]: readonly [string, number],

@@ -122,11 +122,11 @@ const shapeRule = rule(
 const rules = { dtype: oneOf('f32', 'i32', 'u8'), training: flag, gpu: onGpu }
 
 /** Lists the ops of a model's forward on an input of this `shape`: their layers, output shapes,
- *  parameters, FLOPs and bytes. Layers are known by the names of the parameters that an op takes, so
- *  models of your own need nothing for it. FLOPs are those of convolutions and matrix products, two
- *  for each multiply-add; an op of your own counts them by its `flops`. It is computed on paper: no
- *  kernel runs, and no memory is taken. Throws ShapeError for a shape that the model does not
- *  take. */
+ *  parameters, FLOPs and bytes. Layers are known by the names of the parameters that an op takes,
+ *  so models of your own need nothing for it. FLOPs are those of convolutions and matrix products,
+ *  two for each multiply-add; an op of your own counts them by its `flops`. It is computed on
+ *  paper: no kernel runs, and no memory is taken. Throws ShapeError for a shape that the model does
+ *  not take. */
 export function summary(model: Model, shape: Shape, options: SummaryOptions = {}): Summary {
   checkValue('summary', 'model', model, isModelRule)
   checkValue('summary', 'shape', shape, shapeRule)

@@ -50,10 +50,10 @@ const textRules: Rules<TextOptions> = {
   ...{ dropout: share, dropPath: share },
 }
 
-/** Makes a bag of tokens: the mean of the embeddings of a text's tokens, which know no order. Tokens
- *  [N, L] of any length L, i32, or f32 that are whole -> features [N, width]; 0 for a text without
- *  tokens. Its one parameter, `token_embed.weight`, starts from N(0, 0.02²). Throws TypeError for
- *  wrong options. */
+/** Makes a bag of tokens: the mean of the embeddings of a text's tokens, which know no order.
+ *  Tokens [N, L] of any length L, i32, or f32 that are whole -> features [N, width]; 0 for a text
+ *  without tokens. Its one parameter, `token_embed.weight`, starts from N(0, 0.02²). Throws
+ *  TypeError for wrong options. */
 export function bagOfTokens(gpu: Gpu, options: BagOptions = {}): Model {
   checkGpu('bagOfTokens', gpu)
   const checked = checkOptions('bagOfTokens', options, bagRules)
@@ -68,9 +68,10 @@ export function bagOfTokens(gpu: Gpu, options: BagOptions = {}): Model {
   })
 }
 
-/** Makes a transformer over tokens [N, L], L at most `length`, i32, or f32 that are whole -> features
- *  [N, width]: token and position embeddings, pre-norm blocks with attention in both directions, a
- *  layer norm, and the mean over a text's tokens. Padding takes no part; a text without tokens gives
+/** Makes a transformer over tokens [N, L], L at most `length`, i32, or f32 that are whole ->
+ *  features [N, width]: token and position embeddings, pre-norm blocks with attention in both
+ *  directions, a layer norm, and the mean over a text's tokens. Padding takes no part; a text
+ *  without tokens gives
  *  0. Blocks are named and started as the vision transformers'. Throws TypeError for wrong options,
  *  RangeError for sizes that do not divide. */
 export function textTransformer(gpu: Gpu, options: TextOptions): Model {

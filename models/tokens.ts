@@ -20,8 +20,8 @@ const texts = rule(
   (v) => Array.isArray(v) && v.every((one) => typeof one === 'string'),
 )
 
-/** Turns texts into tokens [N, length]: each byte of the text in UTF-8 plus 1, then 0 to the end. Of
- *  a longer text, the first `length` bytes are used, without a character that is cut off. Throws
+/** Turns texts into tokens [N, length]: each byte of the text in UTF-8 plus 1, then 0 to the end.
+ *  Of a longer text, the first `length` bytes are used, without a character that is cut off. Throws
  *  TypeError for anything but an array of strings, and RangeError for more than 2^29 tokens. */
 export function byteTokens(given: readonly string[], options: { readonly length: number }): Tokens {
   checkValue('byteTokens', 'texts', given, texts)

@@ -27,8 +27,8 @@ export interface BlockOptions {
   readonly dropPath: number
 }
 
-/** The forward of a layer of tokens: [N, T, D] -> [N, T, D]. Where `lengths` i32 [N] are given, a sample's
- *  tokens attend to its first ones alone. */
+/** The forward of a layer of tokens: [N, T, D] -> [N, T, D]. Where `lengths` i32 [N] are given, a
+ *  sample's tokens attend to its first ones alone. */
 export type TokenLayer = (x: Tensor, mode: Mode, lengths?: Tensor) => Tensor
 
 /** Standard deviation of the initial weights, as in timm, where they are cut off at 2: at a hundred

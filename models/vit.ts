@@ -67,8 +67,9 @@ const sizeRules: Rules<ViTSizes> = {
   ...optionRules,
 }
 
-/** Makes a ViT-Tiny, timm's `vit_tiny_patch16_224` by default: images [N, size, size, C] -> features
- *  [N, 192]. Throws TypeError for wrong options, RangeError for sizes that do not divide. */
+/** Makes a ViT-Tiny, timm's `vit_tiny_patch16_224` by default: images [N, size, size, C] ->
+ *  features [N, 192]. Throws TypeError for wrong options, RangeError for sizes that do not
+ *  divide. */
 export const vitTiny = (gpu: Gpu, options: ViTOptions = {}): Model =>
   transformer('vitTiny', gpu, {
     ...{ width: 192, depth: 12, heads: 3 },
@@ -136,8 +137,8 @@ interface Patches {
   readonly D: number
 }
 
-/** Makes the layer from images [N, size, size, C] to tokens [N, 1 + patches, D]: the class token and
- *  the patches, with their positions added. */
+/** Makes the layer from images [N, size, size, C] to tokens [N, 1 + patches, D]: the class token
+ *  and the patches, with their positions added. */
 function tokensOf(build: Builder, { owner, size, patch, channels, D }: Patches): Layer {
   const T = (size / patch) ** 2
   const cls = build.drawn('cls_token', [1, 1, D], 1e-6)

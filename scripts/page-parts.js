@@ -1,5 +1,5 @@
-// Prints what each part costs a page, as a Markdown table: gzipped kB that are gone when the part is
-// left out of the bundle, alone; what only it imports goes with it.
+// Prints what each part costs a page, as a Markdown table: gzipped kB that are gone when the part
+// is left out of the bundle, alone; what only it imports goes with it.
 //   node scripts/page-parts.js
 
 import { gzipSync } from 'node:zlib'
@@ -12,8 +12,8 @@ const columns = [
   ['everything', '*'],
 ]
 
-/** Matrices, software adapters, other losses, groups, layer norm, dropout, reflected padding, checks of
- *  recipes, races, wrapped buffers. */
+/** Matrices, software adapters, other losses, groups, layer norm, dropout, reflected padding,
+ *  checks of recipes, races, wrapped buffers. */
 const spare = new RegExp(
   [
     ...['subgroup', '^kernels/.*software', '^kernels/loss/(dcl|supcon|siglip)'],
@@ -22,7 +22,8 @@ const spare = new RegExp(
   ].join('|'),
 )
 
-/** The parts, by the files that are left out, and the columns that they are counted in, if not all. */
+/** The parts, by the files that are left out, and the columns that they are counted in, if not
+ *  all. */
 const parts = [
   ['kernels', /^kernels\//],
   ['of them: convolutions, pooling', /^kernels\/(conv|pool)\//],

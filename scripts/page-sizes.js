@@ -1,4 +1,5 @@
-// Prints what a page loads at once for some imports from the built package: kB, minified, and compressed.
+// Prints what a page loads at once for some imports from the built package: kB, minified, and
+// compressed.
 //   node scripts/page-sizes.js [names]
 
 import { gzipSync } from 'node:zlib'

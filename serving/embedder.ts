@@ -83,9 +83,9 @@ export class Embedder extends ServiceFront<Uint8Array, Float32Array, Plans> {
   }
 
   /** Prepares for requests, which `openEmbedder` has done but for an image's size: opens the device
-   *  and makes the encoder where that is still to do. With the height and width of an image, records
-   *  the steps of every size of batch, so that no request of that size waits for that. Throws what
-   *  they throw. */
+   *  and makes the encoder where that is still to do. With the height and width of an image,
+   *  records the steps of every size of batch, so that no request of that size waits for that.
+   *  Throws what they throw. */
   async open(image?: readonly [height: number, width: number]): Promise<void> {
     if (!image) return this.service.open()
     const shape = [...this.#checkedImage(image), this.#channels] as const
@@ -93,9 +93,9 @@ export class Embedder extends ServiceFront<Uint8Array, Float32Array, Plans> {
   }
 
   /** Embeds u8 images [N, H, W, C]. Resolves to rows of length 1, in order. Images of different
-   *  requests share batches if they have the same size. Throws ShapeError, TypeError, RangeError for
-   *  numbers that are no u8 and for more images than the queue holds, QueueFullError, ClosedError,
-   *  and the signal's reason when it aborts. */
+   *  requests share batches if they have the same size. Throws ShapeError, TypeError, RangeError
+   *  for numbers that are no u8 and for more images than the queue holds, QueueFullError,
+   *  ClosedError, and the signal's reason when it aborts. */
   async embedPixels(
     pixels: Values,
     shape: Shape,
@@ -107,8 +107,9 @@ export class Embedder extends ServiceFront<Uint8Array, Float32Array, Plans> {
     return this.#embed(N, () => Promise.resolve(prepared), checked)
   }
 
-  /** Embeds the `N` images that `read` resolves to, of one size. They have their places in the queue
-   *  before `read` is called, so that no more images are in memory than the queue holds. Throws what
+  /** Embeds the `N` images that `read` resolves to, of one size. They have their places in the
+   *  queue before `read` is called, so that no more images are in memory than the queue holds.
+   *  Throws what
    *  `read` and `embedPixels` throw. */
   async embedFrom(
     N: number,

@@ -35,8 +35,9 @@ export class Plans {
     this.#maxBatch = maxBatch
   }
 
-  /** Encodes images of this shape, at most `maxBatch`. Resolves to a row for each. Throws ShapeError
-   *  unless the encoder returns a row for each image, and Error for rows that are not finite. */
+  /** Encodes images of this shape, at most `maxBatch`. Resolves to a row for each. Throws
+   *  ShapeError unless the encoder returns a row for each image, and Error for rows that are not
+   *  finite. */
   async run(images: readonly Uint8Array[], shape: ImageShape): Promise<readonly Float32Array[]> {
     const n = images.length
     const size = paddedSize(n, this.#maxBatch)

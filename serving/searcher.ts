@@ -122,9 +122,9 @@ async function found(
   }))
 }
 
-/** Opens a searcher over features [M, D] on the host, which must stay as they are: they are uploaded
- *  again when a device is lost. Throws TypeError, RangeError, ShapeError, Error for features that
- *  are not finite, and what opening throws. */
+/** Opens a searcher over features [M, D] on the host, which must stay as they are: they are
+ *  uploaded again when a device is lost. Throws TypeError, RangeError, ShapeError, Error for
+ *  features that are not finite, and what opening throws. */
 export async function openSearcher(
   features: FeatureRows,
   options: SearcherOptions,

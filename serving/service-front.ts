@@ -16,8 +16,8 @@ export class ServiceFront<Item, Result, On> {
     return this.service.stats()
   }
 
-  /** Resolves to the Gpu in use, null while there is none. It belongs to the service: do not destroy
-   *  it. */
+  /** Resolves to the Gpu in use, null while there is none. It belongs to the service: do not
+   *  destroy it. */
   gpu(): Promise<Gpu | null> {
     return this.service.gpu()
   }

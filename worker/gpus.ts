@@ -1,5 +1,5 @@
-// The Gpu of a worker's training: one at a time, opened when it is needed, and another one after its
-// device was lost.
+// The Gpu of a worker's training: one at a time, opened when it is needed, and another one after
+// its device was lost.
 
 import type { Gpu } from '../engine/gpu.ts'
 import { checkValue, onGpu } from '../kernels/options.ts'

@@ -17,8 +17,8 @@ const bytes = rule(
   (v) => v instanceof Uint8Array || v instanceof Uint8ClampedArray,
 )
 
-/** Checks images and returns them with memory that can be transferred: their own if it holds nothing
- *  else, else a copy. Throws TypeError in the name of `owner`, and like `memoryDataset`. */
+/** Checks images and returns them with memory that can be transferred: their own if it holds
+ *  nothing else, else a copy. Throws TypeError in the name of `owner`, and like `memoryDataset`. */
 export function checkedImages(owner: string, what: string, given: WorkerImages): WorkerImages {
   checkValue(owner, what, given, images)
   const { pixels } = given

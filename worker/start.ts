@@ -39,8 +39,9 @@ export interface StartOptions {
   /** The configuration of a new run, as `configOf` makes it, or a run to go on with: a storage, of
    *  which a copy is sent. */
   readonly run: TrainConfig | TrainingStorage
-  /** Images to train on. Their memory is transferred: the page's array is empty afterwards. Left out,
-   *  they are those that the storage of `run` keeps, of which a copy is sent, its test images too. */
+  /** Images to train on. Their memory is transferred: the page's array is empty afterwards. Left
+   *  out, they are those that the storage of `run` keeps, of which a copy is sent, its test images
+   *  too. */
   readonly train?: WorkerImages
   /** Images to measure with, beside `train`; none by default. Transferred likewise. */
   readonly test?: WorkerImages
@@ -76,9 +77,9 @@ const PATIENCE = 30_000 // ms until a worker must have begun to serve
 
 /** Starts a training in a worker whose script calls `serveTraining`: sends it the run and the
  *  images, and opens its Gpu. Call `train` of what it resolves to. One worker has one training; a
- *  second call replaces it. Rejects with TypeError, RangeError, DataError and Error for wrong arguments,
- *  and with Error while the worker trains, before anything is sent; and with an Error in words where
- *  the worker's script does not load or serve, and where it has no WebGPU. */
+ *  second call replaces it. Rejects with TypeError, RangeError, DataError and Error for wrong
+ *  arguments, and with Error while the worker trains, before anything is sent; and with an Error in
+ *  words where the worker's script does not load or serve, and where it has no WebGPU. */
 export async function startTraining(
   port: TrainingPort,
   options: StartOptions,

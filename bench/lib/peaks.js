@@ -11,8 +11,8 @@ const FMA_ROUND = 12 * 4 // multiply-adds of a thread in a round of fmaKernel
 
 // Twelve chains that do not wait for each other, four steps a round, in variables of their own. An
 // array or a shorter round measures its loop: on llvmpipe 28 and 25 GFLOP/s, where this gives 50. A
-// multiply-add is a product and a sum there, so this is what compiled WGSL reaches, not what the cores
-// would with fused ones.
+// multiply-add is a product and a sum there, so this is what compiled WGSL reaches, not what the
+// cores would with fused ones.
 const fmaKernel = kernel`
   struct Params { rounds: u32 }
   @group(0) @binding(0) var<storage, read_write> y: array<vec4f>; // [threads]

@@ -34,8 +34,8 @@ export class Arena {
     this.#memory = memory
   }
 
-  /** Bytes that the plans share, and the fewest that any arrangement could need; null if there is no
-   *  plan. */
+  /** Bytes that the plans share, and the fewest that any arrangement could need; null if there is
+   *  no plan. */
   get bytes(): { readonly bytes: number; readonly least: number } | null {
     if (this.#layouts.size === 0) return null
     const least = [...this.#layouts.values()].map(({ needs }) => leastBytes(needs, ALIGN))

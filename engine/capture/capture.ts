@@ -129,10 +129,11 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     }
   }
 
-  /** Compiles the kernels that `run` needs for such inputs, in the background, so that the first step
-   *  compiles nothing. Nothing is executed: variables, counters and seeds stay, and of the inputs
-   *  only shapes and kinds count. Calls the body once; an action of `Gpu.everyStep` without an `undo`
-   *  is left out, and so is what comes after a read in the body. Throws the body's errors, GpuError for a kernel that does not compile, and Error within a step. */
+  /** Compiles the kernels that `run` needs for such inputs, in the background, so that the first
+   *  step compiles nothing. Nothing is executed: variables, counters and seeds stay, and of the
+   *  inputs only shapes and kinds count. Calls the body once; an action of `Gpu.everyStep` without
+   *  an `undo` is left out, and so is what comes after a read in the body. Throws the body's
+   *  errors, GpuError for a kernel that does not compile, and Error within a step. */
   async warm(...given: Given<In>): Promise<void> {
     const gpu = this.#gpu
     gpu.settings() // throws for a lost device

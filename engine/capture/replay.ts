@@ -28,8 +28,8 @@ export class Replay {
   readonly #written: ReadonlySet<Block>
   readonly #isShared: boolean // with an app, which may write a buffer of its own after it
 
-  /** Makes what a replay of `trace` needs, which `release` frees. Its temporaries lie in `arena`, in
-   *  a place for `tenant`. */
+  /** Makes what a replay of `trace` needs, which `release` frees. Its temporaries lie in `arena`,
+   *  in a place for `tenant`. */
   constructor(
     trace: Trace,
     { memory, commands }: { readonly memory: Memory; readonly commands: Commands },

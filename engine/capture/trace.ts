@@ -76,8 +76,8 @@ export interface Output {
   readonly tensor: Tensor
 }
 
-/** The time at which recorded commands are executed: at once, at the end of the step, or never. 'ahead'
- *  is never too, for a step that was not replayed yet: to learn which kernels it runs. */
+/** The time at which recorded commands are executed: at once, at the end of the step, or never.
+ *  'ahead' is never too, for a step that was not replayed yet: to learn which kernels it runs. */
 export type Execution = 'immediate' | 'deferred' | 'never' | 'ahead'
 
 export class Trace {

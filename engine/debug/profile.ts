@@ -146,9 +146,9 @@ const COARSE = 10_000 // nanoseconds
 
 /** Runs `body`, which may be async, and returns the time that each kernel took on the GPU. The body
  *  runs once untimed, then `runs` times: a training step trains, that is. Captured steps are
- *  replayed as ever. Every dispatch has a compute pass of its own, so together they take longer than
- *  a step: compare kernels by it, not steps. Without the feature timestamp-query it counts. Throws
- *  Error within a step or another profile, and what the body throws. */
+ *  replayed as ever. Every dispatch has a compute pass of its own, so together they take longer
+ *  than a step: compare kernels by it, not steps. Without the feature timestamp-query it counts.
+ *  Throws Error within a step or another profile, and what the body throws. */
 export async function profile(
   gpu: Machine,
   body: () => unknown,

@@ -10,8 +10,8 @@ import type { Storage } from '../memory.ts'
 /** The part of an observer that a tool writes. */
 export type Watcher = Pick<Observer, 'op' | 'kernel'>
 
-/** Runs `body` under a watcher. Frees its tensors, and puts back what it changed. Throws in the name
- *  of `owner`: Error within a step, for an async body, and what the body throws. */
+/** Runs `body` under a watcher. Frees its tensors, and puts back what it changed. Throws in the
+ *  name of `owner`: Error within a step, for an async body, and what the body throws. */
 export function watched(owner: string, gpu: Machine, body: () => unknown, watcher: Watcher) {
   checkValue(owner, 'gpu', gpu, onGpu)
   checkValue(owner, 'body', body, callback)

@@ -13,8 +13,9 @@ export interface Following {
 const f32 = rule('an f32 variable', (v) => isVariable.fits(v) && (v as Variable).dtype === 'f32')
 
 /** Returns the pairs in the order of the leaders. `alone` are the leaders that nothing follows, the
- *  last ones, under any names. If no name is the same, pairs by order where `byOrder` allows it. Throws Error unless
- *  all others pair and have the same shapes, and TypeError for what is no f32 variable. */
+ *  last ones, under any names. If no name is the same, pairs by order where `byOrder` allows it.
+ *  Throws Error unless all others pair and have the same shapes, and TypeError for what is no f32
+ *  variable. */
 export function followingOf(
   leaders: Named,
   followers: Named,
@@ -49,8 +50,8 @@ export function followingOf(
 
 type Entries = readonly (readonly [name: string, variable: Variable])[]
 
-/** Returns how many leaders are followed: all before the first of `alone`. Throws Error if one comes
- *  behind it, or one of `alone` is no leader. */
+/** Returns how many leaders are followed: all before the first of `alone`. Throws Error if one
+ *  comes behind it, or one of `alone` is no leader. */
 function followedOf(leaders: Entries, alone: Named): number {
   const left = new Set(Object.values(alone))
   const first = leaders.findIndex(([, leader]) => left.has(leader))

@@ -28,7 +28,8 @@ const isOptimizer = (leaders: FlatOptimizer | Named): leaders is FlatOptimizer =
 
 /** Updates variables k that follow others q:  k <- m k + (1 - m) q  (MoCo,
  *  https://arxiv.org/abs/1911.05722, Eq. 2). If q are the parameters of an optimizer, an update is
- *  one dispatch, however many there are; if they are variables by name, one more for every seven. */
+ *  one dispatch, however many there are; if they are variables by name, one more for every
+ *  seven. */
 export class MovingAverage {
   readonly #gpu: Gpu
   readonly #k: Variable
@@ -36,11 +37,12 @@ export class MovingAverage {
   /** Returns q in one flat variable, laid out as k. */
   readonly #q: () => Variable
 
-  /** Pairs the `followers` k with the `leaders` q: by name, or, of an optimizer without any of these
-   *  names, by order. `alone` are parameters of the optimizer that nothing follows, its last ones;
-   *  none by default. The followers move into one flat buffer and keep their values until the first
-   *  `update`: `update(0)` makes them copies. Throws TypeError for other arguments, and Error unless
-   *  all others pair and have the same shapes. */
+  /** Pairs the `followers` k with the `leaders` q: by name, or, of an optimizer without any of
+   *  these names, by order. `alone` are parameters of the optimizer that nothing follows, its last
+   *  ones; none by default. The followers move into one flat buffer and keep their values until the
+   *  first
+   *  `update`: `update(0)` makes them copies. Throws TypeError for other arguments, and Error
+   *  unless all others pair and have the same shapes. */
   constructor(leaders: FlatOptimizer | Named, followers: Named, alone: Named = {}) {
     checkValue('MovingAverage', 'what is followed', leaders, optimizerOrNamed)
     for (const [name, given] of Object.entries({ followers, alone }))

@@ -54,7 +54,8 @@ type Measured = Pick<GreyPicture, 'side' | 'sums'>
 
 /** How well two pictures agree: correlations from -1 to 1. */
 export interface Agreement {
-  /** Of one picture with a window of the other that takes 85 % of its sides at least, the largest. */
+  /** Of one picture with a window of the other that takes 85 % of its sides at least, the
+   *  largest. */
   readonly value: number
   /** Of what differs from place to place: each cell less the mean of those around it. Pictures of
    *  one kind, such as X-rays of chests, agree in the large; copies agree in detail too. */

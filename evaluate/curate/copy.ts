@@ -1,5 +1,5 @@
-// Whether one picture is a copy of another: saved again, resized or cropped. docs/curation.md has the
-// distributions by which the limits were chosen.
+// Whether one picture is a copy of another: saved again, resized or cropped. docs/curation.md has
+// the distributions by which the limits were chosen.
 
 import { GREY_SIDE, type GreyPicture, agreementOf } from './agreement.ts'
 import { residualOf } from './residual.ts'
@@ -11,10 +11,10 @@ const FEWEST = 8 // smallest side of pictures that are compared
 const [LEVELS_PER_PIXEL, LEVELS, SHARE] = [1 / 16, 1.75, 0.3]
 
 /** Returns how well two pictures agree in the large if one is a copy of the other, else null: 1 if
- *  their pixels are equal; else they agree by `least` in the large, and in what is fine. Pictures of
- *  one kind, such as X-rays of chests, agree in the large alone. Of a picture with a side below 48
- *  pixels too little is left in 16 x 16 cells to tell; there all pixels are compared, after the best
- *  small change. */
+ *  their pixels are equal; else they agree by `least` in the large, and in what is fine. Pictures
+ *  of one kind, such as X-rays of chests, agree in the large alone. Of a picture with a side below
+ *  48 pixels too little is left in 16 x 16 cells to tell; there all pixels are compared, after the
+ *  best small change. */
 export function copyAgreement(a: GreyPicture, b: GreyPicture, least: number): number | null {
   if (areEqual(a, b)) return 1 // correlation tells nothing of one colour or of single pixels
   const agreement = agreementOf(a, b) // its detail is computed when it is read

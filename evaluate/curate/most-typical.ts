@@ -48,8 +48,8 @@ const rules = {
 /** Divides features [M, D] into as many clusters as there will be labels, by k-means of unit rows,
  *  and chooses the most typical sample of each of the largest clusters that have none yet. Throws
  *  RangeError for indices out of range or more picks than samples, ShapeError, and Error for
- *  features that are not finite or without a Gpu to compute on. Rejects with the signal's reason when
- *  it is aborted, after the clusters. */
+ *  features that are not finite or without a Gpu to compute on. Rejects with the signal's reason
+ *  when it is aborted, after the clusters. */
 export async function mostTypical(
   features: Tensor | FeatureRows,
   options: TypicalOptions,

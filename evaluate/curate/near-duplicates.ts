@@ -43,11 +43,11 @@ const rules = {
   ...abortable,
 }
 
-/** Finds all pairs of features [M, D] whose cosine is at least the threshold. Compares M² / 2 pairs,
- *  those of some rows at a time; memory is that of the features and the pairs. Throws ShapeError,
- *  RangeError for more than `most` pairs, and Error for features that are not finite, too many for
- *  one tensor, or without a Gpu to compute on. Rejects with the signal's reason when it is
- *  aborted. */
+/** Finds all pairs of features [M, D] whose cosine is at least the threshold. Compares M² / 2
+ *  pairs, those of some rows at a time; memory is that of the features and the pairs. Throws
+ *  ShapeError, RangeError for more than `most` pairs, and Error for features that are not finite,
+ *  too many for one tensor, or without a Gpu to compute on. Rejects with the signal's reason when
+ *  it is aborted. */
 export async function nearDuplicates(
   features: Tensor | FeatureRows,
   options: DuplicateOptions,

@@ -30,8 +30,8 @@ export interface Outliers {
 }
 
 /** Scores features [M, D] by their distance to their neighbours. Compares all pairs, a few queries
- *  at a time. Throws RangeError for fewer than two features, ShapeError, and Error for features that
- *  are not finite or without a Gpu to compute on. Rejects with the signal's reason when it is
+ *  at a time. Throws RangeError for fewer than two features, ShapeError, and Error for features
+ *  that are not finite or without a Gpu to compute on. Rejects with the signal's reason when it is
  *  aborted. */
 export async function outliers(
   features: Tensor | FeatureRows,

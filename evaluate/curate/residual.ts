@@ -1,6 +1,6 @@
-// What is left of one small picture when another explains it as well as it can. Copies differ by the
-// noise of a codec and by resampling: a little smoothing, a shift by parts of a pixel, a stretch.
-// Those are terms of a least-squares fit. What they do not explain are other contents.
+// What is left of one small picture when another explains it as well as it can. Copies differ by
+// the noise of a codec and by resampling: a little smoothing, a shift by parts of a pixel, a
+// stretch. Those are terms of a least-squares fit. What they do not explain are other contents.
 
 /** What is left after a fit. */
 export interface Residual {

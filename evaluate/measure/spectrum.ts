@@ -53,8 +53,8 @@ function perplexity(sizes: Float64Array, eps: number): number {
 }
 
 /** Returns the mean over D of the standard deviation of unit features [M, D]: 0 when all features
- *  are one direction, 1 / sqrt(D) when they spread evenly. The variance is over M - 1, as torch.std's. Rows are scaled to unit length first.
- *  Throws like `spectrum`. */
+ *  are one direction, 1 / sqrt(D) when they spread evenly. The variance is over M - 1, as
+ *  torch.std's. Rows are scaled to unit length first. Throws like `spectrum`. */
 export function spreadOfUnitRows(given: FeatureRows): number {
   const { features, M, D } = checked('spreadOfUnitRows', given)
   const [means, squares] = [new Float64Array(D), new Float64Array(D)]

@@ -58,7 +58,8 @@ const applyLimited = op(limitedOp, 'q', 'k', 'v', 'lengths')
 export interface AttentionOptions {
   /** Factor of the scores; 1 / sqrt(D) by default, as in PyTorch. */
   readonly scale?: number
-  /** True lets query i attend to the keys 0 to i only, as PyTorch's `is_causal`; false by default. */
+  /** True lets query i attend to the keys 0 to i only, as PyTorch's `is_causal`; false by
+   *  default. */
   readonly causal?: boolean
   /** i32 [N]: how many of a sample's keys count, the first ones; all by default. A query that has
    *  none gets 0, and gives no gradient. */

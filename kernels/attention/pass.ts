@@ -1,6 +1,7 @@
-// What the passes of attention have in common. Each is a product of two sides, [rows, columns], that
-// is made tile by tile and never stored: rows are queries and columns keys, or the other way. The
-// tile's numbers become weights, and each row's weighted sum of the columns' values is the result.
+// What the passes of attention have in common. Each is a product of two sides, [rows, columns],
+// that is made tile by tile and never stored: rows are queries and columns keys, or the other way.
+// The tile's numbers become weights, and each row's weighted sum of the columns' values is the
+// result.
 //   y   one row of     columns      weight of (query i, key j)                   values
 //   out    queries      keys     exp(s_ij - top_i), online softmax                 v
 //   dq     queries      keys     exp(s_ij - lse_i) (dout_i . v_j - delta_i)        k
@@ -49,8 +50,8 @@ export const bufferName = (buffer: Buffer): Wgsl => names[buffer]
 
 const all = (parts: readonly Wgsl[]): Wgsl => parts.reduce((a, b) => wgsl`${a}${b}`, wgsl``)
 
-/** `four_<name>(at, d, inside)`: features d to d + 3 of the vector that begins at `at`; 0 beyond the
- *  last, or unless `inside`. */
+/** `four_<name>(at, d, inside)`: features d to d + 3 of the vector that begins at `at`; 0 beyond
+ *  the last, or unless `inside`. */
 const four = (name: Wgsl, memory: HeadFormat): Wgsl => wgsl`
   ${loadSnippet(name, memory)}
   fn four_${name}(at: u32, d: u32, inside: bool) -> vec4f {

@@ -1,8 +1,8 @@
-// A pass of attention on a GPU. 64 threads share a tile of 64 rows and 32 columns, 8 x 4 numbers each
-// in registers. Sixteen features of both sides at a time are staged in workgroup memory. The weights
-// then go through workgroup memory too, and each thread adds 8 rows x 4 FOURS features of the result
-// in registers, where they stay until the last column: nothing of it is read again. All of it fits
-// into 16 KiB, which every device has.
+// A pass of attention on a GPU. 64 threads share a tile of 64 rows and 32 columns, 8 x 4 numbers
+// each in registers. Sixteen features of both sides at a time are staged in workgroup memory. The
+// weights then go through workgroup memory too, and each thread adds 8 rows x 4 FOURS features of
+// the result in registers, where they stay until the last column: nothing of it is read again. All
+// of it fits into 16 KiB, which every device has.
 //
 // A result of more features than a workgroup has sums for is shared by several, which compute the
 // same weights.

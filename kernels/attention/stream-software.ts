@@ -1,7 +1,7 @@
-// A pass of attention on a CPU adapter. A workgroup is one subgroup of eight threads, each with four
-// rows of its own, so that no barrier is needed (similarity/tiles-software.ts has the same form).
-// Eight lanes load fours of numbers and broadcast them to each other. Sums lie in the result, and
-// are read again only where there are more columns than a tile has.
+// A pass of attention on a CPU adapter. A workgroup is one subgroup of eight threads, each with
+// four rows of its own, so that no barrier is needed (similarity/tiles-software.ts has the same
+// form). Eight lanes load fours of numbers and broadcast them to each other. Sums lie in the
+// result, and are read again only where there are more columns than a tile has.
 
 import { type Kernel, type Wgsl, kernel, wgsl } from '../op.ts'
 import { loadSnippet } from '../tiles/loader.ts'

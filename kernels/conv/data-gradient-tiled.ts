@@ -1,7 +1,7 @@
-// The data gradient of a convolution on a GPU, as an implicit matrix product in tiles (mainloop.ts).
-// That of stride s splits into s x s phases of pixels with the same taps (input-walk.ts). Where the
-// input is a batch norm's output, the tiles also sum for its backward pass
-// (epilogue-norm-sums.ts).
+// The data gradient of a convolution on a GPU, as an implicit matrix product in tiles
+// (mainloop.ts). That of stride s splits into s x s phases of pixels with the same taps
+// (input-walk.ts). Where the input is a batch norm's output, the tiles also sum for its backward
+// pass (epilogue-norm-sums.ts).
 
 import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
 import type { NormGradient, NormReader } from '../pending.ts'

@@ -9,8 +9,8 @@ import { byFragmentLoad } from '../wgsl/broadcast-load.ts'
 
 const TILE = { pixels: 4, channels: 8 } // per thread
 
-// Products of the four pixels and the weights of a tap. Written out: SwiftShader unrolls no loop, and
-// indexes arrays lane by lane.
+// Products of the four pixels and the weights of a tap. Written out: SwiftShader unrolls no loop,
+// and indexes arrays lane by lane.
 const addTap = wgsl`
   low0 = fma(v.xxxx, w.low, low0); high0 = fma(v.xxxx, w.high, high0);
   low1 = fma(v.yyyy, w.low, low1); high1 = fma(v.yyyy, w.high, high1);

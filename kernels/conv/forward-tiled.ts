@@ -1,6 +1,6 @@
-// Convolution on a GPU as an implicit matrix product in tiles (mainloop.ts): rows are output pixels,
-// columns are output channels, and the sum runs over taps and input channels, which are read in
-// place.
+// Convolution on a GPU as an implicit matrix product in tiles (mainloop.ts): rows are output
+// pixels, columns are output channels, and the sum runs over taps and input channels, which are
+// read in place.
 
 import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
 import type { Biased, Steps } from './steps.ts'

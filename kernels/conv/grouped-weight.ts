@@ -1,6 +1,6 @@
 // The gradient of the weight of a convolution in groups (grouped.ts):
-//   dW[r, s, c, k] = sum over output pixels of x[its tap (r, s), channel c of k's group] dy[pixel, k]
-// The sum is split over threads, and the parts are added in a fixed order.
+//   dW[r, s, c, k] = sum over output pixels of x[its tap (r, s), channel c of k's group] dy[pixel,
+// k] The sum is split over threads, and the parts are added in a fixed order.
 
 import {
   type Run,

@@ -16,7 +16,8 @@ import { type Run, type Shape, type Tensor, elementwise, images, wgsl } from '..
 import { threadsFor } from '../wgsl/broadcast-load.ts'
 import type { Steps } from './steps.ts'
 
-/** - `struct Params`, filled by `walkDispatch`; a loop to its `pixels`, those of a thread, stays one;
+/** - `struct Params`, filled by `walkDispatch`; a loop to its `pixels`, those of a thread, stays
+ *  one;
  *  - `phaseOf(z) -> Phase`: the phase of a workgroup;
  *  - `pixelAt(start, size)`: a thread's first pixel, as (image, row and column within the phase);
  *  - `pixelAfter(pixel, size)`: the next one; `fourPixels(start, size)`: four of them;

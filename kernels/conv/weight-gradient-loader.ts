@@ -1,11 +1,11 @@
 // The WGSL of a weight gradient as a product in tiles:
 //   dW[r, s, c, k] = sum over output pixels of x[its tap (r, s), c] dy[pixel, k]
 // Rows are (r, s, c), columns are k. A row of taps reads kW * C neighbours of an image row, so
-// neighbouring rows of dW are one load. Where kW * C is no multiple of four, empty rows fill up each
-// row of taps.
+// neighbouring rows of dW are one load. Where kW * C is no multiple of four, empty rows fill up
+// each row of taps.
 //
-// What a load reads of x moves from slice to slice by constants, with carries from one row of pixels
-// to the next, and from one image to the next.
+// What a load reads of x moves from slice to slice by constants, with carries from one row of
+// pixels to the next, and from one image to the next.
 
 import { type Wgsl, wgsl } from '../op.ts'
 import {
@@ -74,7 +74,8 @@ const sideA = (x: BufferFormat, whole: boolean, lines: boolean): Wgsl => {
   return wgsl`
     ${loadSnippet(wgsl`x`, x)}
     alias LoadA = ${loaded(x)};
-    // What the tap reads at an output pixel: image row, element of that, and its place in x, in loads.
+    // What the tap reads at an output pixel: image row, element of that, and its place in x, in
+    // loads.
     struct Place { h: i32, v: i32, at: i32 }
     // Also: where h and v carry over; loads of x; elements of the row of taps from the first on.
     struct SideA { places: array<Place, aLoads>, endH: i32, endV: i32, count: i32, left: i32 }

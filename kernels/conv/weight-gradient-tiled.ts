@@ -1,6 +1,6 @@
-// The gradient of a convolution's weight on a GPU, as a matrix product in tiles (mainloop.ts), whose
-// rows are (r, s, c) and whose columns are k. Split-K: workgroups share the pixels, and `sumSplits` adds
-// their partial sums in a fixed order.
+// The gradient of a convolution's weight on a GPU, as a matrix product in tiles (mainloop.ts),
+// whose rows are (r, s, c) and whose columns are k. Split-K: workgroups share the pixels, and
+// `sumSplits` adds their partial sums in a fixed order.
 
 import { type Run, type Shape, type Tensor, images, sizeOf } from '../op.ts'
 import type { Pair, Steps } from './steps.ts'

@@ -16,8 +16,8 @@ export const MAX_BITS = 31
 /** Sides of the product where x's channels are a multiple of WHOLE. A slice then lies in one tap,
  *  which all threads share. */
 export const sharedTaps = (x: BufferFormat, w: BufferFormat, back: boolean): Wgsl => wgsl`
-    // Row and column; the channel where the slice begins; the tap's bit; what it reads of x, and of w,
-    // from what the first tap reads.
+    // Row and column; the channel where the slice begins; the tap's bit; what it reads of x, and of
+    // w, from what the first tap reads.
     struct Tap { r: u32, s: u32, c: u32, bit: u32, offset: i32, weight: u32 }
     var<private> tap: Tap = Tap(0u, 0u, 0u, 1u, 0i, 0u);
     fn nextTap() {
@@ -143,9 +143,9 @@ const ownB = (w: BufferFormat): Wgsl => wgsl`
     }
 `
 
-/** `Row`, what a load knows of its row of y; `rowOf(row) -> Row`; and `inside(Row, r, s, bit)`, whether
- *  a tap lies in the image. Taps have bits, at most MAX_BITS. Those in the image are a range of rows
- *  and one of columns. */
+/** `Row`, what a load knows of its row of y; `rowOf(row) -> Row`; and `inside(Row, r, s, bit)`,
+ *  whether a tap lies in the image. Taps have bits, at most MAX_BITS. Those in the image are a
+ *  range of rows and one of columns. */
 export const rowsByBits = wgsl`
     struct Row { at: i32, taps: u32 } // what the first tap reads; the taps in the image
     fn rangeOf(first: i32, size: u32, count: u32) -> vec2u {

@@ -1,4 +1,5 @@
-// Numbers of one element type as another. u8s lie four in a word, so a thread converts four numbers.
+// Numbers of one element type as another. u8s lie four in a word, so a thread converts four
+// numbers.
 
 import {
   type DType,
@@ -19,7 +20,8 @@ import { checkTensor, checkValue, oneOf } from '../options.ts'
 export type Castable = Exclude<DType, 'f16'>
 
 interface Type {
-  /** The element of the buffer, and `load(i)` and `store(i, four)` of the numbers 4 i to 4 i + 3. */
+  /** The element of the buffer, and `load(i)` and `store(i, four)` of the numbers 4 i to 4 i +
+   *  3. */
   readonly element: Wgsl
   readonly load: Wgsl
   readonly store: Wgsl
@@ -130,8 +132,8 @@ const ops = new Map(
 
 /** x as f32, i32 or u8; x itself if it is that already. Numbers become whole toward zero, as in
  *  PyTorch's `to`. Those that the type does not have become the nearest that it has, and NaN 0
- *  (PyTorch leaves them open). i32s beyond 2^24 are rounded. The result is a constant: it carries no
- *  gradient. */
+ *  (PyTorch leaves them open). i32s beyond 2^24 are rounded. The result is a constant: it carries
+ *  no gradient. */
 export function cast(x: Tensor, dtype: Castable): Tensor {
   checkTensor('cast', 'x', x)
   checkValue('cast', 'dtype', dtype, oneOf(...dtypes))

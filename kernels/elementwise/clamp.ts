@@ -57,8 +57,8 @@ export interface ClampOptions {
 }
 
 /** x limited to [min, max], elementwise. As in torch, the gradient passes where x is inside or at a
- *  limit, and is 0 elsewhere and at NaN, which stays NaN. Throws RangeError for min above max, and TypeError
- *  without either. */
+ *  limit, and is 0 elsewhere and at NaN, which stays NaN. Throws RangeError for min above max, and
+ *  TypeError without either. */
 export function clamp(x: Tensor, options: ClampOptions): Tensor {
   const given = checkOptions('clamp', options, { min: number, max: number })
   const { min = -Infinity, max = Infinity } = given

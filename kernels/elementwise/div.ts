@@ -65,8 +65,8 @@ const times = affineAs('div', 'a')
 /** a / b, elementwise, broadcasting as numpy does. Either may be a number. A number b whose
  *  reciprocal is a normal f32 is multiplied by as that reciprocal; subnormal and huge b are divided
  *  by precisely; b beyond the range of f32 counts as infinite, as in torch. A quotient below 2^-126
- *  may become 0. Throws ShapeError, TypeError for the number NaN, and RangeError for a number a beyond
- *  the range of f32. */
+ *  may become 0. Throws ShapeError, TypeError for the number NaN, and RangeError for a number a
+ *  beyond the range of f32. */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
   checkNumbers('div', { a, b })
   if (typeof b !== 'number') return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)

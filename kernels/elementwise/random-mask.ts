@@ -1,6 +1,6 @@
 // The mask of dropout and of stochastic depth. `each` neighbouring elements of a sample share a
-// draw, and are dropped when it is below p; the others are scaled by 1 / (1 - p), so that evaluation
-// has nothing to do. The backward pass draws again.
+// draw, and are dropped when it is below p; the others are scaled by 1 / (1 - p), so that
+// evaluation has nothing to do. The backward pass draws again.
 
 import {
   type Op,

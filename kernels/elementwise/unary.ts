@@ -1,5 +1,5 @@
-// The skeleton of an op of one tensor, element by element: y = f(x). Four elements are read at a time
-// where their number is a multiple of four.
+// The skeleton of an op of one tensor, element by element: y = f(x). Four elements are read at a
+// time where their number is a multiple of four.
 
 import { type Run, type Tensor, type Wgsl, flatIndex, kernel, op, sizeOf, wgsl } from '../op.ts'
 import { perElement } from '../wgsl/pointwise.ts'

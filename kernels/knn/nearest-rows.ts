@@ -18,10 +18,10 @@ import { orderKey } from '../wgsl/order-key.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
-// One workgroup per query. It finds the k-th largest key digit by digit, from the highest: it counts
-// the keys with each value of a digit, and goes down the values until k keys are reached. If more
-// keys equal that one than are taken, it finds the index up to which they count in the same way.
-// Exactly k remain, whatever ties there are.
+// One workgroup per query. It finds the k-th largest key digit by digit, from the highest: it
+// counts the keys with each value of a digit, and goes down the values until k keys are reached. If
+// more keys equal that one than are taken, it finds the index up to which they count in the same
+// way. Exactly k remain, whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
   struct Params { n: u32, M: u32, k: u32, indexDigits: u32 }

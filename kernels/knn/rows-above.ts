@@ -1,5 +1,5 @@
-// The later rows whose dot product with a row reaches a threshold. The matrix of all similarities is
-// never stored: the op computes those of a few rows and frees them.
+// The later rows whose dot product with a row reaches a threshold. The matrix of all similarities
+// is never stored: the op computes those of a few rows and frees them.
 
 import {
   type Op,

@@ -13,8 +13,8 @@ import { type Unit, isUnit } from '../similarity/pairs.ts'
 const applyClipLoss = op(contrast('clipLoss', { across: true }), 'z1', 'z2')
 
 /** CLIP's loss of z1 [N, D] and z2 [N, D], whose rows n are pairs -> [], at a temperature above 0,
- *  which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`. Equals log(N) when all rows are equal, 0 for
- *  N = 1. Throws ShapeError, RangeError. */
+ *  which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`.
+ *  Equals log(N) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
 export const clipLoss = (z1: Tensor, z2: Tensor, temperature: Temperature, options: Unit = {}) =>
   atTemperature(
     { name: 'clipLoss', temperature, normalized: isUnit('clipLoss', options) },

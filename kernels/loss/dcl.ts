@@ -82,8 +82,9 @@ const weighBy =
 const applyDcl = op(contrast('dcl', { decoupled: true }), 'z1', 'z2')
 
 /** The decoupled loss of two views z1 [N, D] and z2 [N, D] -> [], at a temperature above 0 (0.1 in
- *  the paper), which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`. Equals log(2N - 2) when all rows
- *  are equal, 0 for N = 1. Throws ShapeError, RangeError. */
+ *  the paper), which gets a gradient if it is a tensor []. Rows are normalised inside unless
+ *  `normalized`. Equals log(2N - 2) when all rows are equal, 0 for N = 1. Throws ShapeError,
+ *  RangeError. */
 export const dcl = (z1: Tensor, z2: Tensor, temperature: Temperature, options: Unit = {}) =>
   atTemperature(
     { name: 'dcl', temperature, normalized: isUnit('dcl', options) },

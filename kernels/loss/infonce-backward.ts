@@ -1,5 +1,5 @@
-// The gradient of InfoNCE for its queries: partial sums of infonce-attend.ts, added and brought back
-// through the normalisation.
+// The gradient of InfoNCE for its queries: partial sums of infonce-attend.ts, added and brought
+// back through the normalisation.
 
 import {
   type Run,

@@ -202,10 +202,11 @@ const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
 
 /** MoCo's loss (Eq. 1): queries q [N, C], their keys k [N, C], the positives, and a queue [K, C]
  *  of unit rows, the negatives -> []. The gradient goes to q, and to a temperature that is a tensor
- *  []. q and k are normalised inside unless `normalized`; a zero query gets no gradient. Equals log(1 + K) when all similarities are
- *  equal. NaN or infinity anywhere makes it NaN. `inBatch` is MoCo v3's contrast: the queue is the
- *  keys of this batch, N = K of at least two, and row n is only query n's positive; log(N) when
- *  all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the temperature. */
+ *  []. q and k are normalised inside unless `normalized`; a zero query gets no gradient. Equals
+ *  log(1 + K) when all similarities are equal. NaN or infinity anywhere makes it NaN. `inBatch` is
+ *  MoCo v3's contrast: the queue is the keys of this batch, N = K of at least two, and row n is
+ *  only query n's positive; log(N) when all are equal. Memory is O(N C). Throws ShapeError, and
+ *  RangeError for the temperature. */
 export const infoNce = (
   q: Tensor,
   k: Tensor,

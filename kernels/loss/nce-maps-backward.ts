@@ -122,8 +122,8 @@ function weightParams({ views, N, L, R, clip, penalty, dpenalty }: WeightedSum) 
   return { N, L, clip, unit, factor: size / unit, penalty: dpenalty ? (2 * penalty) / N : 0 }
 }
 
-/** The gradient of the sources [views N, R]: one partial sum per split of the maps' positions, added in
- *  order. */
+/** The gradient of the sources [views N, R]: one partial sum per split of the maps' positions,
+ *  added in order. */
 export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
   const { views, N, L, R, rowStats, dloss, dpenalty } = sum
   const { tiles, splits, span } = splitColumns(run, {
@@ -139,8 +139,8 @@ export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, map
   return sumSplits(run, partial, sources.shape)
 }
 
-/** The gradient of the maps [views N, ..., R]. One workgroup computes each position and writes it in
- *  place. */
+/** The gradient of the maps [views N, ..., R]. One workgroup computes each position and writes it
+ *  in place. */
 export function mapsBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
   const { views, N, L, rowStats, dloss, dpenalty } = sum
   const tiles = Math.ceil((N * L) / tileRows(run))

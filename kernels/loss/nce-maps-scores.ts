@@ -92,9 +92,9 @@ const statisticsKernel = pairTiles(
   byRow,
 )
 
-/** Compares sources [views N, R] with maps [views N, ..., R] of L positions. Returns `partial` [top |
- *  sum | squares, splits, views N] of the negatives and of all raw scores, and `positives` [views N,
- *  L]. */
+/** Compares sources [views N, R] with maps [views N, ..., R] of L positions. Returns `partial` [top
+ *  | sum | squares, splits, views N] of the negatives and of all raw scores, and `positives` [views
+ *  N, L]. */
 export function mapScores(
   run: Run,
   sizes: NceMapsSizes & { readonly clip: number },

@@ -55,8 +55,8 @@ export function sizesOf(
   return { views, N, L, R }
 }
 
-/** Params of tiles of matrices [rows, R] and [columns, R] of each view, with scores scaled by 1 / √R,
- *  for `begin`. */
+/** Params of tiles of matrices [rows, R] and [columns, R] of each view, with scores scaled by 1 /
+ *  √R, for `begin`. */
 export const tileParams = ({ views, R }: NceMapsSizes, rows: number, columns: number) => ({
   ...{ rows, columns, D: R, along: R, sum: 1, scale: 1 / Math.sqrt(R), views },
 })

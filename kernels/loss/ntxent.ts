@@ -217,9 +217,10 @@ export const ntXentOp = contrast('ntXent', {})
 const applyNtXent = op(ntXentOp, 'z1', 'z2')
 
 /** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature
- *  above 0, which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`; a zero row gets no gradient. Equals
- *  log(2N - 1) when all rows are equal, 0 for N = 1. NaN or infinity in any row makes it NaN.
- *  Memory is O(N D). Throws ShapeError, and RangeError for the temperature. */
+ *  above 0, which gets a gradient if it is a tensor []. Rows are normalised inside unless
+ *  `normalized`; a zero row gets no gradient. Equals log(2N - 1) when all rows are equal, 0 for N =
+ *  1. NaN or infinity in any row makes it NaN. Memory is O(N D). Throws ShapeError, and RangeError
+ *  for the temperature. */
 export const ntXent = (z1: Tensor, z2: Tensor, temperature: Temperature, options: Unit = {}) =>
   atTemperature(
     { name: 'ntXent', temperature, normalized: isUnit('ntXent', options) },

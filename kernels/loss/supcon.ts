@@ -5,8 +5,8 @@
 //   P(i) = the other rows with i's label
 //   G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
 //
-// R rows are two views of N images, or rows of any kind. An image without a label, -1, is a class of
-// its own. A row without positives has no loss, as in the authors' code; others compare with it.
+// R rows are two views of N images, or rows of any kind. An image without a label, -1, is a class
+// of its own. A row without positives has no loss, as in the authors' code; others compare with it.
 
 import {
   type Op,
@@ -130,15 +130,15 @@ export const supConOfRows: Op<[z: Tensor, labels: Tensor], Outputs, Attrs> = {
 const applyToViews = op(supConOp, 'z1', 'z2', 'labels')
 const applyToRows = op(supConOfRows, 'z', 'labels')
 
-/** The supervised contrastive loss -> [], at a temperature above 0, which gets a gradient if it is a
- *  tensor []; without the factor T / T_base of its authors' code. It takes rows z [M, D] of any
+/** The supervised contrastive loss -> [], at a temperature above 0, which gets a gradient if it is
+ *  a tensor []; without the factor T / T_base of its authors' code. It takes rows z [M, D] of any
  *  number of views, each with its label [M], or two views z1 and z2 [N, D] of N images with labels
  *  [N]. Labels get no gradient. Rows are normalised inside unless `normalized`.
  *
  *  The label -1 is a class of its own: of the row, or of an image's two views. A row that has no
- *  other of its class adds 0 to the mean. Two views equal NT-Xent when all labels differ. Equal rows
- *  of one class give log(M - 1). A label in an f32 tensor that is not whole, or beyond 2^31, makes
- *  the loss NaN; in an array it throws RangeError. Throws ShapeError, RangeError. */
+ *  other of its class adds 0 to the mean. Two views equal NT-Xent when all labels differ. Equal
+ *  rows of one class give log(M - 1). A label in an f32 tensor that is not whole, or beyond 2^31,
+ *  makes the loss NaN; in an array it throws RangeError. Throws ShapeError, RangeError. */
 export function supCon(z: Tensor, labels: Indices, temperature: Temperature, options?: Unit): Tensor
 export function supCon(
   z1: Tensor,

@@ -1,7 +1,7 @@
-// The matrix product on a software adapter: 4 rows x 16 columns a thread. Such an adapter loads lane
-// by lane, with a bounds check for each number: a load of four costs as much as 150 multiply-adds.
-// So all loads are of four, along the sum or across it, as the factor lies in memory, and numbers are
-// used often.
+// The matrix product on a software adapter: 4 rows x 16 columns a thread. Such an adapter loads
+// lane by lane, with a bounds check for each number: a load of four costs as much as 150
+// multiply-adds. So all loads are of four, along the sum or across it, as the factor lies in
+// memory, and numbers are used often.
 //
 // a: a thread loads its 4 rows x 4 of the sum.
 // b: eight lanes of a subgroup load 4 of the sum x 16 columns in two loads, and broadcast them.

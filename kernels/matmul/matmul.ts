@@ -116,7 +116,7 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
 
 const apply = op(matmulOp, 'a', 'b')
 
-/** Matrix product a [M, K] x b [K, N] -> [M, N], or of each pair of a batch, a [..., M, K] x b [...,
- *  K, N] -> [..., M, N]. Either may be one matrix for the whole batch. Throws ShapeError. */
+/** Matrix product a [M, K] x b [K, N] -> [M, N], or of each pair of a batch, a [..., M, K] x b
+ *  [..., K, N] -> [..., M, N]. Either may be one matrix for the whole batch. Throws ShapeError. */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor =>
   apply(checkOptions('matmul', options, { transA: flag, transB: flag }), a, b)

@@ -8,8 +8,8 @@
 // next convolution saves anyway, or, of f16, from bits (relu-mask.ts); dz is also the residual's
 // gradient, and is written once.
 //
-// The first pass sums dz. Where y's gradient is pending (pending.ts), the kernel that computes it does
-// that too, and applies the mask.
+// The first pass sums dz. Where y's gradient is pending (pending.ts), the kernel that computes it
+// does that too, and applies the mask.
 
 import { type Run, type Tensor, dim } from '../op.ts'
 import { Pending } from '../pending.ts'

@@ -1,6 +1,6 @@
 // What layerNorm and groupNorm run: y = (x - mean) / sqrt(variance + eps) gamma + beta, with
-// mean and variance of each group of elements. A snippet, `GroupWalk`, says how a group lies in x. Mean
-// and variance take a pass each, so that a large mean costs no digits.
+// mean and variance of each group of elements. A snippet, `GroupWalk`, says how a group lies in x.
+// Mean and variance take a pass each, so that a large mean costs no digits.
 
 import { type Run, type Shape, type Tensor, ShapeError, elementwise, show } from '../op.ts'
 import { perLine } from '../wgsl/lines.ts'

@@ -1,5 +1,5 @@
-// Means of sequences of different lengths that share a tensor: y[n, d] = mean over l < lengths[n] of
-// x[n, l, d]. `lengthsOf` finds the lengths of sequences that are padded with 0.
+// Means of sequences of different lengths that share a tensor: y[n, d] = mean over l < lengths[n]
+// of x[n, l, d]. `lengthsOf` finds the lengths of sequences that are padded with 0.
 
 import {
   type Op,
@@ -50,9 +50,9 @@ const lengthsOp: Op<[tokens: Tensor]> = {
 
 const applyLengths = op(lengthsOp, 'tokens')
 
-/** The length of each sequence of tokens [N, L], padded with 0 behind: i32 [N], the number of tokens
- *  up to the last that is not 0. Tokens are i32, or f32 that are whole. Not differentiable. Throws
- *  ShapeError. */
+/** The length of each sequence of tokens [N, L], padded with 0 behind: i32 [N], the number of
+ *  tokens up to the last that is not 0. Tokens are i32, or f32 that are whole. Not differentiable.
+ *  Throws ShapeError. */
 export const lengthsOf = (tokens: Tensor): Tensor => applyLengths({}, tokens)
 
 const meanKernel = kernel`
@@ -120,7 +120,7 @@ function pooled(_: object, x: Shape, lengths: Shape): Shape {
 
 const applyMean = op(meanOp, 'x', 'lengths')
 
-/** The mean of the first lengths[n] rows of each x[n]: x [N, L, D], lengths [N] -> [N, D]; 0 where a
- *  length is 0. Lengths are i32, or f32 that are whole; they are limited to 0 to L. Differentiable in
- *  x. Rows behind the length are not read. Throws ShapeError. */
+/** The mean of the first lengths[n] rows of each x[n]: x [N, L, D], lengths [N] -> [N, D]; 0 where
+ *  a length is 0. Lengths are i32, or f32 that are whole; they are limited to 0 to L.
+ *  Differentiable in x. Rows behind the length are not read. Throws ShapeError. */
 export const meanRows = (x: Tensor, lengths: Tensor): Tensor => applyMean({}, x, lengths)

@@ -1,5 +1,5 @@
-// Counts the NaN and the infinities of a tensor, and finds the first of them. The bits decide, since
-// a compiler may assume that floats are finite.
+// Counts the NaN and the infinities of a tensor, and finds the first of them. The bits decide,
+// since a compiler may assume that floats are finite.
 
 import { type Run, type Tensor, type Variable, kernel, sizeOf } from '../op.ts'
 import { MAX_GROUPS_PER_DIM } from '../limits.ts'

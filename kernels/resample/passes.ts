@@ -106,8 +106,8 @@ export interface PixelRows {
   readonly pitch: number
 }
 
-/** Describes the first pass, from rows to f32 [rows, width, 4] or more, from its row `first` on. The
- *  caller says where that lies: `updates` or `makes`. */
+/** Describes the first pass, from rows to f32 [rows, width, 4] or more, from its row `first` on.
+ *  The caller says where that lies: `updates` or `makes`. */
 export const alongRowsOf = (
   run: Run,
   { bytes, channels, rows, pitch }: PixelRows,

@@ -91,8 +91,8 @@ const { backward: _none, ...ofIntegers } = concatOp
 const applyConcat = op(concatOp)
 const applyIntegers = op({ ...ofIntegers, accepts: ['i32', 'i32', 'i32', 'i32'] })
 
-/** Joins tensors along an axis, with gradients to all of them. They are f32, or all i32. Throws ShapeError where their other
- *  sizes differ, and for no tensor at all. */
+/** Joins tensors along an axis, with gradients to all of them. They are f32, or all i32. Throws
+ *  ShapeError where their other sizes differ, and for no tensor at all. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (!Array.isArray(tensors))
     throw new TypeError(`concat: tensors must be an array of tensors, got ${describe(tensors)}`)

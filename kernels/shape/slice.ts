@@ -127,8 +127,8 @@ function cut({ axis, start, end }: Attrs, x: Shape): Shape {
 const applySlice = op(sliceOp)
 const [applySliceBytes, applySliceWords] = [op(sliceWholeOp('u8')), op(sliceWholeOp('i32'))]
 
-/** Returns x from `start` up to, not including, `end` along an axis. x is f32, or i32 or u8, which get
- *  no gradient. Throws ShapeError for a range that does not lie in the axis. */
+/** Returns x from `start` up to, not including, `end` along an axis. x is f32, or i32 or u8, which
+ *  get no gradient. Throws ShapeError for a range that does not lie in the axis. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
   const apply = { f32: applySlice, f16: applySlice, i32: applySliceWords, u8: applySliceBytes }

@@ -1,8 +1,8 @@
-// What the losses over all pairs of rows have in common: the layout of the rows and their scaling to
-// unit length. Two views z1, z2 [N, D] become 2V rows, where V is N padded to whole tiles. The views
-// of image n are the rows n and V + n. One set z [N, D] becomes V rows. R stands for either number
-// of rows. Similarities are s_ij = z_i·z_j / T. row-statistics.ts reduces each row's similarities,
-// and pairs-backward.ts computes the gradients of the views.
+// What the losses over all pairs of rows have in common: the layout of the rows and their scaling
+// to unit length. Two views z1, z2 [N, D] become 2V rows, where V is N padded to whole tiles. The
+// views of image n are the rows n and V + n. One set z [N, D] becomes V rows. R stands for either
+// number of rows. Similarities are s_ij = z_i·z_j / T. row-statistics.ts reduces each row's
+// similarities, and pairs-backward.ts computes the gradients of the views.
 
 import { LEAST_TEMPERATURE } from '../limits.ts'
 import {

@@ -30,7 +30,8 @@ export interface Tiles {
   readonly weightedSum: Wgsl
 }
 
-/** Where a tile's inputs lie in `rows` and `columns`, and where its weighted sums go in `partial`. */
+/** Where a tile's inputs lie in `rows` and `columns`, and where its weighted sums go in
+ *  `partial`. */
 export interface TileLayout {
   /** Declares Rows, of which `rows` is an array: f32, or vec4f where four rows lie in a row;
    *  `rowsAt(k, row)`, feature k of four rows; `columnsFrom`, the element where columns begin; and

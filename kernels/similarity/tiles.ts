@@ -4,7 +4,8 @@
 // exists one tile at a time, as in FlashAttention (Dao et al. 2022,
 // https://arxiv.org/abs/2205.14135), and nothing of its size is stored.
 //
-// A kernel that uses `score` binds `rows`, an array of Rows, and `columns` of Columns. One that uses
+// A kernel that uses `score` binds `rows`, an array of Rows, and `columns` of Columns. One that
+// uses
 // `addWeightedSum` also binds `values` of f32 and `partial` of Partial. Their Params have
 //   rows, D    size of `rows` [D, rows]: feature by feature, padded to whole tiles; or `byRow`
 //   columns    their number; an index beyond it reads the last column, and must get weight 0
@@ -70,7 +71,8 @@ const columnsOneByOne: Pick<TileLayout, 'columns' | 'ownColumns'> = {
   `,
 }
 
-/** Rows [D, rows] and columns [D, columns], both padded to whole tiles; partial [splits, D, rows]. */
+/** Rows [D, rows] and columns [D, columns], both padded to whole tiles; partial [splits, D,
+ *  rows]. */
 export const byFeature: TileLayout = {
   rows: rowsByFeature,
   columns: wgsl`
@@ -101,8 +103,8 @@ export const toColumns: TileLayout = {
 
 /** For `pairTiles`: rows [rows, D] and partial [splits, rows, D] as matrices usually lie, without
  *  padding. The kernel may set `rowsFrom` and `columnsFrom`, the elements where its rows and its
- *  columns begin, in the columns' values too. `store` divides sums by `unstored`. The kernel may set that to a power of two, so that
- *  nothing is lost when the sums are read again. */
+ *  columns begin, in the columns' values too. `store` divides sums by `unstored`. The kernel may
+ *  set that to a power of two, so that nothing is lost when the sums are read again. */
 export const byRow: TileLayout = {
   rows: wgsl`
     alias Rows = f32;

@@ -27,9 +27,10 @@ const assignKernel = kernel`
 `
 
 /** Copies x into a variable of its shape and element type, bit by bit, in a step or outside; a
- *  replay does it again. x may lie in the variable's own memory, and of f16 is converted. It carries
- *  no gradient, and a backward pass through an earlier use of the variable throws. One dispatch, and
- *  one that converts. `gpu.write` takes values from JavaScript. Throws ShapeError, TypeError. */
+ *  replay does it again. x may lie in the variable's own memory, and of f16 is converted. It
+ *  carries no gradient, and a backward pass through an earlier use of the variable throws. One
+ *  dispatch, and one that converts. `gpu.write` takes values from JavaScript. Throws ShapeError,
+ *  TypeError. */
 export function assign(variable: Variable, x: Tensor) {
   checkValue('assign', 'variable', variable, isVariable)
   checkValue('assign', 'x', x, tensor)

@@ -86,8 +86,8 @@ export const registerMoments = {
 `,
 }
 
-/** For sums in subgroup matrices, after `piecesCode`. A subgroup has whole chunks, as two pieces of 16
- *  rows. While a piece passes through workgroup memory, a thread keeps 8 rows of one column. Two
+/** For sums in subgroup matrices, after `piecesCode`. A subgroup has whole chunks, as two pieces of
+ *  16 rows. While a piece passes through workgroup memory, a thread keeps 8 rows of one column. Two
  *  threads share a column. `storeChunk(thread, subgroup, row, column, upper piece, lower piece)`.
  *  `exact`: f16x3, whose pieces have two parts each. */
 export const subgroupMoments = (exact: boolean): Wgsl => {

@@ -1,6 +1,7 @@
-// The epilogue of a data gradient in tiles whose y is the gradient of a batch norm's output, in f16. It
-// stores dz, that gradient behind ReLU's mask, and for every chunk of 64 rows the sums of dz and of
-// dz x^, x^ the normalised x. So batch norm's backward pass has no first pass, which would read dz.
+// The epilogue of a data gradient in tiles whose y is the gradient of a batch norm's output, in
+// f16. It stores dz, that gradient behind ReLU's mask, and for every chunk of 64 rows the sums of
+// dz and of dz x^, x^ the normalised x. So batch norm's backward pass has no first pass, which
+// would read dz.
 //
 // It is there for sums in subgroup matrices only, whose tiles have 64 rows or more. As in
 // epilogue-moments.ts, chunks and the order of sums are the same for every tile.
@@ -78,11 +79,13 @@ export const normBindings = (mask: NormMask): Wgsl => wgsl`
 `
 
 /** After `piecesCode`, for 16 columns at a time:
- *  - `storeChunk(thread, subgroup, row, column, upper piece, lower piece) -> f32`: a lane's sum over 32
+ *  - `storeChunk(thread, subgroup, row, column, upper piece, lower piece) -> f32`: a lane's sum
+ *  over 32
  *    rows. The lower lanes have dz, the upper ones dz x^. A thread reads four columns of every
  *    eighth row.
  *  - `storeTotal(thread, row, column, total)`, of 64 rows;
- *  - `storeShared(thread, subgroup, row, column, total)`, of 32, added to those of the subgroup below
+ *  - `storeShared(thread, subgroup, row, column, total)`, of 32, added to those of the subgroup
+ *  below
  *    where 64 begin.
  *  `exact`: f16x3, whose pieces have two parts each. */
 export const subgroupNormSums = (exact: boolean): Wgsl => {

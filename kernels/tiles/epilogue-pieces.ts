@@ -1,12 +1,12 @@
-// The epilogue of a tiled product on subgroup matrices: sums pass through workgroup memory, from which
-// a thread can read single ones. The 16 x 16 pieces stand one by one in the text, because a compiler
-// may not unroll a loop with barriers, and would then keep all sums in memory.
+// The epilogue of a tiled product on subgroup matrices: sums pass through workgroup memory, from
+// which a thread can read single ones. The 16 x 16 pieces stand one by one in the text, because a
+// compiler may not unroll a loop with barriers, and would then keep all sums in memory.
 
 import { type Wgsl, wgsl } from '../op.ts'
 
-/** `spillSums(thread, subgroup, sums)`: to be read after a barrier. `storePiece(thread, subgroup, row,
- *  column, sums)` stores a piece of y. `exact`: f16x3, where `sums` is followed by 2,048 times the
- *  sums of small products. */
+/** `spillSums(thread, subgroup, sums)`: to be read after a barrier. `storePiece(thread, subgroup,
+ *  row, column, sums)` stores a piece of y. `exact`: f16x3, where `sums` is followed by 2,048 times
+ *  the sums of small products. */
 export const piecesCode = (exact: boolean): Wgsl => wgsl`
     ${exact ? spillSplit : spillWhole}
     fn storePiece(thread: u32, subgroup: u32, row: u32, column: u32, ${pieceType(exact)}) {
@@ -70,7 +70,8 @@ export const storeMoments = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => 
     ${lines(tall === 4 ? 2 : 1, wide, (pair, j) => wgsl`${chunk(pair, j, exact)};`)}
 `
 
-/** The same with the sums of a batch norm, whose chunks have 64 rows: all of a subgroup, or of two. */
+/** The same with the sums of a batch norm, whose chunks have 64 rows: all of a subgroup, or of
+ *  two. */
 export const storeNormSums = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => wgsl`
     ${corner}
     ${lines(1, wide, (first, j) =>

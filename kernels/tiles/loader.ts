@@ -77,8 +77,8 @@ export const unpacked = (memory: BufferFormat, from: Wgsl): Wgsl =>
   memory === 'f16x4' ? wgsl`vec4f(unpack2x16float(${from}.x), unpack2x16float(${from}.y))` : from
 
 /** `load_<name>(at, inside)`: load number `at` of the storage buffer <name>; zeros unless `inside`.
- *  Of a buffer bound one by one: `load_<name>(at, begin, end)`, the numbers at + i with begin <= i <
- *  end, and 0 for the others, of four. */
+ *  Of a buffer bound one by one: `load_<name>(at, begin, end)`, the numbers at + i with begin <= i
+ *  < end, and 0 for the others, of four. */
 export const loadSnippet = (name: Wgsl, memory: BufferFormat): Wgsl =>
   memory === 'f32'
     ? wgsl`

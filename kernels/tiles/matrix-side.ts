@@ -37,7 +37,8 @@ export const matrixSide = (
   return wgsl`
     ${loadSnippet(name, memory)}
     alias Load${S} = ${loaded(memory)};
-    // Of the first load: its place in memory, in loads; the lines from there on; the numbers of a line from there on.
+    // Of the first load: its place in memory, in loads; the lines from there on; the numbers of a
+    // line from there on.
     struct Side${S} { at: u32, left: u32, width: u32 }
     fn begin${S}(row: u32, k: u32) -> Side${S} {
       let outer = ${along ? wgsl`row` : k};

@@ -15,8 +15,8 @@ export interface Tile {
   readonly M: number
   readonly N: number
   /** Workgroups that a processor of a large GPU runs at a time, by the registers that NVIDIA's
-   *  compilers give them (docs/kernels.md); and of factors that are read eight numbers at a time, if
-   *  they take fewer registers. */
+   *  compilers give them (docs/kernels.md); and of factors that are read eight numbers at a time,
+   *  if they take fewer registers. */
   readonly resident: number
   readonly lean?: number
   readonly of: RegisterTile | SubgroupTile
@@ -155,9 +155,9 @@ export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
   return best.slices
 }
 
-/** How long a product takes in so many parts, of which `wave` make a wave of workgroups, in the time
- *  of one k. The last wave may be nearly empty. It is counted as it is on the largest GPUs, and as
- *  half full, as it is on average on others. */
+/** How long a product takes in so many parts, of which `wave` make a wave of workgroups, in the
+ *  time of one k. The last wave may be nearly empty. It is counted as it is on the largest GPUs,
+ *  and as half full, as it is on average on others. */
 function splitTime(run: Run, K: number, parts: number, wave: number): number {
   const waves = parts / wave
   const products = (K * (Math.ceil(waves) + (waves + 0.5))) / 2 / waves

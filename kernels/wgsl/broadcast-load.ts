@@ -15,7 +15,8 @@ export interface FragmentLoad {
    *  in the subgroup, where that matters. */
   readonly thread: Wgsl
   /** - `selectFragment(lane, first, count, stride)`, called once: chooses the addresses;
-   *  - `loadFragment(at) -> Eight`, in two vectors `low` and `high`: number i, `numberOf(all, i)`, is
+   *  - `loadFragment(at) -> Eight`, in two vectors `low` and `high`: number i, `numberOf(all, i)`,
+   *  is
    *    `factors[at + stride * min(first + i, count - 1)]`. */
   readonly fragment: Wgsl
 }

@@ -2,9 +2,9 @@
 
 import { type Wgsl, wgsl } from '../op.ts'
 
-/** Declares `columnOf(own, i)`: the four numbers of column i, of what each lane has loaded in `own`.
- *  'along': a lane's fours are columns, its own and the eighth after it. 'across': its fours are four
- *  columns of one number, and of the second after it. */
+/** Declares `columnOf(own, i)`: the four numbers of column i, of what each lane has loaded in
+ *  `own`. 'along': a lane's fours are columns, its own and the eighth after it. 'across': its fours
+ *  are four columns of one number, and of the second after it. */
 export const columnOf: Record<'along' | 'across', Wgsl> = {
   along: wgsl`
   fn columnOf(own: mat2x4f, i: u32) -> vec4f { return subgroupShuffle(own[i / 8u], i % 8u); }`,

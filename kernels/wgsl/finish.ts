@@ -1,5 +1,5 @@
-// The last step of a sum, on numbers that are still in registers, which saves a pass over the result:
-// ReLU, the mask of a ReLU in its backward pass, or another tensor of the same shape added.
+// The last step of a sum, on numbers that are still in registers, which saves a pass over the
+// result: ReLU, the mask of a ReLU in its backward pass, or another tensor of the same shape added.
 
 import { type Tensor, type Wgsl, wgsl } from '../op.ts'
 import { reluSnippet } from './relu-mask.ts'

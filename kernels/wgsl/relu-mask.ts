@@ -1,6 +1,6 @@
-// ReLU's mask, in terms of F, U and B (widths.ts): of numbers, or a bit for each number of images in
-// f16. Behind a residual the backward pass cannot recompute the mask from x alone, and y, which has
-// it, is sixteen times as large as the bits.
+// ReLU's mask, in terms of F, U and B (widths.ts): of numbers, or a bit for each number of images
+// in f16. Behind a residual the backward pass cannot recompute the mask from x alone, and y, which
+// has it, is sixteen times as large as the bits.
 //
 // A thread of the forward pass has 16 rows of four channels. Their 64 bits are two words, element
 // [part, channel] of the marks. Row r has bits 4 r to 4 r + 3.

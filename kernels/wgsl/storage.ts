@@ -1,8 +1,8 @@
 // Images in memory: f32, or f16 in half the bytes (`Run.activations`). Kernels compute in f32
 // either way: they read an image as `array<S>` by `widen` and write it by `narrow`.
 //
-// Four f16s are two pairs in a vec2u, so that a device needs no f16 in its shaders, and the channels
-// of an f16 image are a multiple of four.
+// Four f16s are two pairs in a vec2u, so that a device needs no f16 in its shaders, and the
+// channels of an f16 image are a multiple of four.
 
 import {
   type DType,

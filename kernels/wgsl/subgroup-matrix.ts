@@ -1,8 +1,8 @@
 // Products of 16 x 16 matrices that a subgroup of 32 threads computes together: tensor cores, where
-// the device has them. A device with subgroups of several sizes (AMD: 32 and 64) is asked for 32. Factors are f16, sums f32. A kernel built around `Matrices` runs on such a
-// device. Tests run it on any other device with f16: there the same text is compiled around an
-// emulation in plain WGSL, which verifies its indices, masks and epilogue. Results are equal up to
-// the order of sums.
+// the device has them. A device with subgroups of several sizes (AMD: 32 and 64) is asked for 32.
+// Factors are f16, sums f32. A kernel built around `Matrices` runs on such a device. Tests run it
+// on any other device with f16: there the same text is compiled around an emulation in plain WGSL,
+// which verifies its indices, masks and epilogue. Results are equal up to the order of sums.
 //
 // Such a kernel declares the memory that factors are loaded from,
 //   var<workgroup> staged: array<vec4<f16>, SIZE>;
@@ -116,9 +116,9 @@ const emulation: Matrices = {
   `,
 }
 
-/** WGSL for factors in f16x3: v = high + low / 2048 with two f16s. Of the product of two such numbers
- *  all but low times low is summed, which keeps about 22 of f32's 24 bits (Ootomo & Yokota 2022,
- *  section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids f16's subnormal
+/** WGSL for factors in f16x3: v = high + low / 2048 with two f16s. Of the product of two such
+ *  numbers all but low times low is summed, which keeps about 22 of f32's 24 bits (Ootomo & Yokota
+ *  2022, section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids f16's subnormal
  *  numbers. f16's range remains: numbers beyond 65,504 become infinite, and bits of small numbers
  *  below 2^-36 are lost. `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`. */
 export const splitHalves = wgsl`

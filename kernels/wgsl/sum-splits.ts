@@ -41,9 +41,9 @@ const common = wgsl`
   }
 `
 
-// `sum_<of>(i, count, splits, member)`: a member's share of element i. Eight loads are under way at a
-// time: a compiler does not unroll a loop to a number that it does not know, and would wait for each.
-// Many parts are shared among `members` threads, whose sums are then added in order.
+// `sum_<of>(i, count, splits, member)`: a member's share of element i. Eight loads are under way at
+// a time: a compiler does not unroll a loop to a number that it does not know, and would wait for
+// each. Many parts are shared among `members` threads, whose sums are then added in order.
 const sumOf = (of: Wgsl) => wgsl`
   fn sum_${of}(i: u32, count: u32, splits: u32, member: u32) -> F {
     var sum = F();

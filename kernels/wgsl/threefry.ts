@@ -28,8 +28,8 @@ export const threefry = wgsl`
 
 /** Computes 64 random bits, two u32, from a key and a counter of two u32 each, by Threefry-2x32 of
  *  20 rounds (https://doi.org/10.1145/2063384.2063405). The same arguments give the same bits,
- *  those of WGSL's `threefry`. Numbers count modulo 2^32. Throws TypeError unless both are two whole
- *  numbers. */
+ *  those of WGSL's `threefry`. Numbers count modulo 2^32. Throws TypeError unless both are two
+ *  whole numbers. */
 export function threefry2x32(
   key: readonly [number, number],
   counter: readonly [number, number],

@@ -54,8 +54,8 @@ const resnet = (make: (gpu: Gpu, options: ResNetOptions) => Model): EncoderRow =
     make(gpu, { seed, ...given<ResNetOptions>({ stem, width, zeroInitResidual }) }),
 })
 
-/** The side of a patch for images of this size: the largest of 16, 8, 4 and 2 that cuts them into at
- *  least 8 x 8 patches; 1 where there is none. */
+/** The side of a patch for images of this size: the largest of 16, 8, 4 and 2 that cuts them into
+ *  at least 8 x 8 patches; 1 where there is none. */
 export const patchOf = (size: number) =>
   [16, 8, 4, 2].find((patch) => size % patch === 0 && size / patch >= 8) ?? 1
 
@@ -94,8 +94,8 @@ const convNeXtRow: EncoderRow = {
         },
 }
 
-/** The side of the stem's patches for images of this size: 4, the paper's, from 128 px on, 2 from 64
- *  px on, else 1. */
+/** The side of the stem's patches for images of this size: 4, the paper's, from 128 px on, 2 from
+ *  64 px on, else 1. */
 const stemOf = (size: number) => (size >= 128 ? 4 : size >= 64 ? 2 : 1)
 
 /** The encoders by name. A new row is a new value of `model.name`. */

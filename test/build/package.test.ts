@@ -71,7 +71,8 @@ async function bytesOf(program: string): Promise<number> {
   return gzipSync(outputFiles[0]?.contents ?? '', { level: 9 }).length
 }
 
-// what a page loads at once; umap-js, ml-kmeans and the writer of ONNX files come when they are used
+// what a page loads at once; umap-js, ml-kmeans and the writer of ONNX files come when they are
+// used
 const budgets = [
   ['one loss', '{ ntXent }', 12_400],
   ['reading checkpoints', '{ decodeSafetensors }', 3_000],

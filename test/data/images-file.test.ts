@@ -1,5 +1,5 @@
-// A data set as one file: it comes back with the bytes that a training's digest is over, and what is
-// no such file is refused in words.
+// A data set as one file: it comes back with the bytes that a training's digest is over, and what
+// is no such file is refused in words.
 
 import { join } from 'node:path'
 import { writeFile } from 'node:fs/promises'

@@ -1,4 +1,5 @@
-// The indices of a GPU's kernels of contrastive losses (in-range.test.ts), which compile for minutes.
+// The indices of a GPU's kernels of contrastive losses (in-range.test.ts), which compile for
+// minutes.
 
 import { casesOf, checkCases, heavy, onGpu } from '../fixtures/in-range.ts'
 import { quickAndFull } from '../fixtures/full.ts'

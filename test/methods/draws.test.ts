@@ -1,5 +1,5 @@
-// Tests the random numbers inside models: every method gives them seed, step, views and the place in
-// the batch, so that chunks, both views at once and replays draw the same.
+// Tests the random numbers inside models: every method gives them seed, step, views and the place
+// in the batch, so that chunks, both views at once and replays draw the same.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'

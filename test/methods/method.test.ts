@@ -23,8 +23,8 @@ interface ToyOptions extends MethodOptions {
 
 const calls: string[] = []
 
-/** Multiplies the pixels by w. The loss is the sum of their squares; a step returns it times the sum of
- *  its numbers. */
+/** Multiplies the pixels by w. The loss is the sum of their squares; a step returns it times the
+ *  sum of its numbers. */
 const toy: Algorithm<ToyOptions, { readonly w: Variable }, [numbers?: readonly number[]]> = method(
   'toy',
   {

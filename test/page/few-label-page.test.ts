@@ -1,5 +1,5 @@
-// few-labels.html in a browser, on a phone and on a desktop: a table, one curve and band for each way
-// of using the labels, and settings whose names stay whole.
+// few-labels.html in a browser, on a phone and on a desktop: a table, one curve and band for each
+// way of using the labels, and settings whose names stay whole.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,7 +8,8 @@ import type { Spread } from '../../cli/few-label-table.ts'
 import { arms } from '../../cli/few-label-cells.ts'
 import { openBrowser } from '../fixtures/browser.ts'
 
-/** What a reader sees: how far the page is too wide, the lines of each setting's name, the legend. */
+/** What a reader sees: how far the page is too wide, the lines of each setting's name, the
+ *  legend. */
 const SEEN = `({
   over: document.documentElement.scrollWidth - innerWidth,
   names: [...document.querySelectorAll('.rows th')].map((element) => {

@@ -7,9 +7,9 @@ import { builtPhotoPage, lossesIn, savedTraining, untilStatus } from '../fixture
 
 const test = pageSuite('accuracy of the photo page', isFull)
 
-// Stripes and zigzags, which a small network learns to tell apart in few steps. In Node seed 0, which
-// the page has, began at 60.5 %; seeds 0, 1 and 2 ended at 86.5, 89 and 80 %, and the page must gain
-// a third of that.
+// Stripes and zigzags, which a small network learns to tell apart in few steps. In Node seed 0,
+// which the page has, began at 60.5 %; seeds 0, 1 and 2 ended at 86.5, 89 and 80 %, and the page
+// must gain a third of that.
 const SETTINGS =
   '?kinds=2&pictures=160&test=200&source=32&side=32&width=4&batch=32&steps=100&looks=2'
 const MORE = 8 // points of kNN accuracy, at least

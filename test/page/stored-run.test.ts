@@ -59,7 +59,8 @@ const files = async () => ({
     }`,
 })
 
-/** Runs a function in the page, with the library. Its text runs there: it refers to nothing else. */
+/** Runs a function in the page, with the library. Its text runs there: it refers to nothing
+ *  else. */
 const inPage = <Given, T>(
   { page }: Pick<Opened, 'page'>,
   body: (library: Page, given: Given) => Promise<T>,

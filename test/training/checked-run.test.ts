@@ -1,5 +1,5 @@
-// A training that a program has stored in a form of its own: what is whole passes as it is, and what
-// nothing can go on from is refused in words.
+// A training that a program has stored in a form of its own: what is whole passes as it is, and
+// what nothing can go on from is refused in words.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

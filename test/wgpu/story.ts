@@ -1,5 +1,5 @@
-// A program that computes on a device with default limits and no optional feature, by Dawn in Node or
-// by wgpu in Deno, and prints one line of JSON. test/wgpu/wgpu.test.ts reads it.
+// A program that computes on a device with default limits and no optional feature, by Dawn in Node
+// or by wgpu in Deno, and prints one line of JSON. test/wgpu/wgpu.test.ts reads it.
 //
 //   node story.js ops|methods [NAME,NAME]
 //   deno run --allow-all --unstable-webgpu story.js ops|methods [NAME,NAME]

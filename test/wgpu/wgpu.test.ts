@@ -1,5 +1,5 @@
-// Any WebGPU: devices with default limits and no optional feature, in Dawn and in wgpu, whose compiler
-// (naga) is Firefox's too. Deno brings wgpu: `npm ci --prefix test/wgpu` installs it.
+// Any WebGPU: devices with default limits and no optional feature, in Dawn and in wgpu, whose
+// compiler (naga) is Firefox's too. Deno brings wgpu: `npm ci --prefix test/wgpu` installs it.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,5 +1,5 @@
-// A training behind a message port: its numbers are those of `train`, it stops and goes on, and what
-// is wrong is told in words.
+// A training behind a message port: its numbers are those of `train`, it stops and goes on, and
+// what is wrong is told in words.
 
 import * as assert from 'uvu/assert'
 import { procedural } from '../../data/procedural.ts'

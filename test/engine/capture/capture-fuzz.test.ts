@@ -1,6 +1,6 @@
-// Tests random programs around a captured step: calls of several signatures, and between them reads,
-// writes, new and freed variables, moved ones, steps by hand and releases. They must give the bits
-// that the same program gives without replays.
+// Tests random programs around a captured step: calls of several signatures, and between them
+// reads, writes, new and freed variables, moved ones, steps by hand and releases. They must give
+// the bits that the same program gives without replays.
 
 import * as assert from 'uvu/assert'
 import type { Tensor, Variable } from '../../../kernels/op.ts'

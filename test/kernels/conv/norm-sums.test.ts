@@ -26,9 +26,9 @@ interface Layer {
   readonly stride?: number
 }
 
-// A matrix product, windows, and phases, of which the last rows have fewer; rows below, at and above
-// a chunk of 32 and a tile; channels beyond a tile, and so many that a part of the marks has every
-// row.
+// A matrix product, windows, and phases, of which the last rows have fewer; rows below, at and
+// above a chunk of 32 and a tile; channels beyond a tile, and so many that a part of the marks has
+// every row.
 const layers: readonly Layer[] = [
   { x: [2, 3, 5, 8], w: [1, 32] },
   { x: [1, 8, 8, 256], w: [1, 8] },

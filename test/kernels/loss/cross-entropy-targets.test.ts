@@ -21,7 +21,8 @@ interface Form {
   readonly smoothing?: number
 }
 
-/** PyTorch's formula for labels: smoothed, weighted by class, over the sum of the labels' weights. */
+/** PyTorch's formula for labels: smoothed, weighted by class, over the sum of the labels'
+ *  weights. */
 const ofLabels =
   (labels: readonly number[], { C, weight, smoothing = 0 }: Form) =>
   (x: number[]) => {

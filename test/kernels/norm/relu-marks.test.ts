@@ -8,8 +8,8 @@ import { grid, half } from '../../fixtures/halves.ts'
 
 const test = gpuSuite('ReLU marks')
 
-// Rows below, at and above the 16 of two words, a workgroup's 1,024 of four channels, and what makes
-// a thread of the sums take more than 64; one row of channels in a workgroup, and less.
+// Rows below, at and above the 16 of two words, a workgroup's 1,024 of four channels, and what
+// makes a thread of the sums take more than 64; one row of channels in a workgroup, and less.
 for (const kernels of ['device', 'gpu'] as const)
   test(`are the mask, for any number of rows and channels: ${kernels}`, async ({ gpu: host }) => {
     const gpu = new Gpu(host.device, { kernels, activations: 'f16' })
