@@ -101,8 +101,8 @@ export function checkDataset(owner: string, dataset: unknown) {
   checkValue(owner, 'the data set', dataset, oneHalf)
 }
 
-/** Throws TypeError unless `images` are both halves of a data set, such as `openData` resolves to. The
- *  message begins with `owner` and calls them `name`. */
+/** Throws TypeError unless `images` are both halves of a data set, such as `openData` resolves to.
+ *  The message begins with `owner` and calls them `name`. */
 export function checkSplit(owner: string, name: string, images: unknown) {
   const split = checkValue(owner, name, images, bothHalves) as Split
   for (const half of ['train', 'test'] as const)

@@ -43,9 +43,9 @@ function wholeBytes({ originals, size }: Dataset): number {
   return 3 * pixels
 }
 
-/** Returns the largest space that whole images may have: the largest height and width among them, or
- *  four sides of their squares, if that is more. Those of a folder have at most as much, even where a
- *  subset leaves the largest out. So no small file asks for large tensors. */
+/** Returns the largest space that whole images may have: the largest height and width among them,
+ *  or four sides of their squares, if that is more. Those of a folder have at most as much, even
+ *  where a subset leaves the largest out. So no small file asks for large tensors. */
 export function mostSpace(
   { height, width }: Dataset['image'],
   extents: ArrayLike<number>,
@@ -55,7 +55,8 @@ export function mostSpace(
   return { height: most[0] ?? 0, width: most[1] ?? 0 }
 }
 
-/** Throws DataError if images take more than 1 GiB in a file, or one alone more than is read again. */
+/** Throws DataError if images take more than 1 GiB in a file, or one alone more than is read
+ *  again. */
 export function checkCarriable(split: Split) {
   for (const { name, image, originals } of [split.train, split.test]) {
     const { height, width } = originals?.image ?? { height: 0, width: 0 }

@@ -44,8 +44,8 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
   return { train, test, about: { ...about, ...(from !== undefined && { from }) } }
 }
 
-/** Puts a data set into a file, as `filedImages` does, that `imagesIn` takes. Throws DataError, in the
- *  name of `owner`, for images that it would refuse: what is written can be read. */
+/** Puts a data set into a file, as `filedImages` does, that `imagesIn` takes. Throws DataError, in
+ *  the name of `owner`, for images that it would refuse: what is written can be read. */
 export async function checkedFile(images: Split, owner: string): Promise<SafetensorsFile> {
   const file = await filedImages(images)
   imagesIn(file, owner)
@@ -193,8 +193,8 @@ function originalsIn(reading: Reading, square: Dataset['image'], size: number): 
   }
 }
 
-/** Returns where each image begins in the bytes of all, and where the last ends. Throws DataError for
- *  one that is empty, or larger than the space. */
+/** Returns where each image begins in the bytes of all, and where the last ends. Throws DataError
+ *  for one that is empty, or larger than the space. */
 function beginsOf(
   reading: Reading,
   extents: Int32Array,

@@ -141,8 +141,8 @@ export class RunFolder implements TrainingStorage {
     return (await exists(path)) ? imagesIn(await load(path), path) : null
   }
 
-  /** Keeps the images of a training in its folder. Throws DataError if they take more than 1 GiB, and
-   *  Error in words. */
+  /** Keeps the images of a training in its folder. Throws DataError if they take more than 1 GiB,
+   *  and Error in words. */
   async keepImages(images: Split) {
     this.#checkHeld()
     checkSplit('keepImages', 'images', images)

@@ -18,8 +18,8 @@ export class MemoryStorage implements TrainingStorage {
   #best: Checkpoint | null = null
   #images: Split | null = null
 
-  /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError for
-   *  anything else. */
+  /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError
+   *  for anything else. */
   constructor(config: object, name = 'the training') {
     checkValue('MemoryStorage', 'config', config, configured)
     this.name = checkValue('MemoryStorage', 'name', name, text)
@@ -40,8 +40,8 @@ export class MemoryStorage implements TrainingStorage {
     return this.#best
   }
 
-  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
-   *  keeps. */
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a
+   *  run keeps. */
   async writeConfig(config: Config): Promise<void> {
     await checkReplacement(this, config)
     this.#config = config

@@ -32,10 +32,10 @@ const rules = {
 }
 
 /** Packs a run into one file, a zip with the files of a run folder: config.json, metrics.jsonl, the
- *  newest checkpoint and the best, and the images if they are carried along. `unpackRun` and `kindred
- *  import` read it, and `unzip` makes a run folder of it. Throws Error if the run has no checkpoint
- *  yet, a wrong configuration, or another one than its checkpoint, if it was trained on other images
- *  or they take more than 1 GiB, and if it takes more than 4 GiB. */
+ *  newest checkpoint and the best, and the images if they are carried along. `unpackRun` and
+ *  `kindred import` read it, and `unzip` makes a run folder of it. Throws Error if the run has no
+ *  checkpoint yet, a wrong configuration, or another one than its checkpoint, if it was trained on
+ *  other images or they take more than 1 GiB, and if it takes more than 4 GiB. */
 export async function packRun(storage: TrainingStorage, options: PackOptions = {}): Promise<Blob> {
   checkValue('packRun', 'storage', storage, having('a storage', 'config', 'latest'))
   const { onNote = () => {}, images } = checkOptions('packRun', options, rules)
@@ -65,8 +65,8 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
   return new Blob([zipSync(files)], { type: 'application/zip' })
 }
 
-/** The configuration of a run without its images. Where they lay beside it, it names their first source
- *  again. */
+/** The configuration of a run without its images. Where they lay beside it, it names their first
+ *  source again. */
 async function alone(storage: TrainingStorage, config: Config): Promise<Config> {
   const { dataFromRun, ...rest } = config
   if (dataFromRun !== IMAGES) return config

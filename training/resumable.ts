@@ -42,8 +42,8 @@ export function checkSettings(
   )
 }
 
-/** Checks what is to replace the configuration of a run. Throws Error in words for a wrong field, and
- *  for a setting that the newest checkpoint must keep. */
+/** Checks what is to replace the configuration of a run. Throws Error in words for a wrong field,
+ *  and for a setting that the newest checkpoint must keep. */
 export async function checkReplacement(
   storage: Named & Pick<TrainingStorage, 'latest'>,
   config: unknown,

@@ -17,9 +17,9 @@ import type { TrainingStorage } from './storage.ts'
 /** The source of a run's images that lie beside it. */
 export const besideRun = { data: `images:${IMAGES}`, dataFromRun: IMAGES } as const
 
-/** Encodes both halves of a data set as one safetensors file of pixels, `images.safetensors` of a run
- *  folder, with a digest. `decodeImages` and `--data images:FILE` read it. Throws TypeError, and
- *  DataError if they take more than 1 GiB, cannot be read, or do not go together. */
+/** Encodes both halves of a data set as one safetensors file of pixels, `images.safetensors` of a
+ *  run folder, with a digest. `decodeImages` and `--data images:FILE` read it. Throws TypeError,
+ *  and DataError if they take more than 1 GiB, cannot be read, or do not go together. */
 export async function encodeImages(images: Split): Promise<Uint8Array<ArrayBuffer>> {
   checkSplit('encodeImages', 'images', images)
   return encodeDigested(await checkedFile(images, 'encodeImages'))

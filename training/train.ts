@@ -53,8 +53,8 @@ const training = new WeakSet<TrainingStorage>() // storages that are trained at 
  *  training goes on from the last checkpoint with a new one, and says so; each is destroyed.
  *  `openData` opens `data`. Resolves to the outcome. A training that was stopped and resumed ends
  *  with the same bits on one kind of device. Throws TypeError for an argument of a wrong type, and
- *  Error for a storage that is being trained, and for a configuration, images or a checkpoint that do
- *  not fit. The last checkpoint stays intact. */
+ *  Error for a storage that is being trained, and for a configuration, images or a checkpoint that
+ *  do not fit. The last checkpoint stays intact. */
 export async function train(
   gpu: Gpu | OpenGpu,
   data: Split,

@@ -31,10 +31,10 @@ const aFile = rule(
 )
 const SWELL = 1100 // deflate makes at most 1032 bytes of one
 
-/** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes on
- *  with it there, and `storeRun` stores it in a page. Its `images()` are those that the file carries,
- *  null without. Throws Error in words for anything else, for a damaged file, and for checkpoints of
- *  another run than its config.json. */
+/** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes
+ *  on with it there, and `storeRun` stores it in a page. Its `images()` are those that the file
+ *  carries, null without. Throws Error in words for anything else, for a damaged file, and for
+ *  checkpoints of another run than its config.json. */
 export async function unpackRun(
   file: Blob | ArrayBuffer | Uint8Array,
   options: UnpackOptions = {},
@@ -160,7 +160,8 @@ class Zip {
       .map((path) => path.slice(start.length))
   }
 
-  /** Returns a file. Throws Error if it is cut short, or has not the checksum of what was packed. */
+  /** Returns a file. Throws Error if it is cut short, or has not the checksum of what was
+   *  packed. */
   bytes(name: string): Uint8Array {
     const path = this.#folder + name
     const isFalse = this.#false.has(path) // and would take as much memory as it claims

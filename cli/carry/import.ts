@@ -39,8 +39,8 @@ const statistics = {
 const encoders = ['resnet8', 'resnet18', 'resnet34', 'resnet50'] as const
 const names = ['imagenet', 'cifar10', 'none'] as const
 
-/** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error in
- *  words. */
+/** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error
+ *  in words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
   if (path.endsWith('.zip')) return importRun(path, flags)
   if (!choose('--model', flags.model, encoders))

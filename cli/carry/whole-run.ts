@@ -88,8 +88,8 @@ async function imagesOf(run: RunFolder, data: string | undefined): Promise<Split
   return { ...split, train: trainingImages(config, split) }
 }
 
-/** Makes a run folder of such a file, whole or not at all, and returns the exit code. Throws Error in
- *  words. */
+/** Makes a run folder of such a file, whole or not at all, and returns the exit code. Throws Error
+ *  in words. */
 export async function importRun(path: string, flags: ImportFlags): Promise<number> {
   const { out, data, json = false } = flags
   const others = ['model', 'stem', 'width', 'size', 'normalize', 'prefix', 'adapter'] as const
