@@ -86,6 +86,10 @@ export class DataError extends Error {
   }
 }
 
+const oneHalf = having('a data set such as (await openData(...)).train', 'read', 'size', 'image')
+/** The rule of both halves; `checkSplit` looks at each too. */
+export const bothHalves = having('both halves of a data set', 'train', 'test')
+
 /** Throws TypeError unless `dataset` is a set of images, such as one half of what `openData`
  *  resolves to. The message begins with `owner`. */
 export function checkDataset(owner: string, dataset: unknown) {
@@ -94,12 +98,15 @@ export function checkDataset(owner: string, dataset: unknown) {
     throw new TypeError(
       `${owner}: the data set must be one half, got both; give its train or its test`,
     )
-  checkValue(
-    owner,
-    'the data set',
-    dataset,
-    having('a data set such as (await openData(...)).train', 'read', 'size', 'image'),
-  )
+  checkValue(owner, 'the data set', dataset, oneHalf)
+}
+
+/** Throws TypeError unless `images` are both halves of a data set, such as `openData` resolves to.
+ *  The message begins with `owner` and calls them `name`. */
+export function checkSplit(owner: string, name: string, images: unknown) {
+  const split = checkValue(owner, name, images, bothHalves) as Split
+  for (const half of ['train', 'test'] as const)
+    checkValue(owner, `${name}.${half}`, split[half], oneHalf)
 }
 
 /** Returns the bytes of one image of the set. */

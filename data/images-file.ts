@@ -20,6 +20,9 @@ export const IMAGES = 'images.safetensors'
 /** Most pixels of the space that holds the largest image. */
 export const MOST_SPACE = 2 ** 26
 const MOST = 2 ** 30 // bytes of pixels in a file
+/** Most bytes of such a file: 1 GiB of pixels, with room for names, labels and sizes. */
+export const MOST_FILE = MOST + 2 ** 28
+const ROOM = 4 // sides of a square that a space may have, whatever it holds
 const CHUNK = 2 ** 23 // bytes per read
 
 type Named = readonly [name: string, tensor: SavedTensor]
@@ -40,10 +43,29 @@ function wholeBytes({ originals, size }: Dataset): number {
   return 3 * pixels
 }
 
-/** Throws DataError if images take more than 1 GiB in a file, or one alone more than is read again. */
+/** Returns the largest space that whole images may have: the largest height and width among them,
+ *  or four sides of their squares, if that is more. Those of a folder have at most as much, even
+ *  where a subset leaves the largest out. So no small file asks for large tensors. */
+export function mostSpace(
+  { height, width }: Dataset['image'],
+  extents: ArrayLike<number>,
+): Pick<Dataset['image'], 'height' | 'width'> {
+  const most = [ROOM * height, ROOM * width]
+  for (let i = 0; i < extents.length; i++) most[i % 2] = Math.max(most[i % 2] ?? 0, extents[i] ?? 0)
+  return { height: most[0] ?? 0, width: most[1] ?? 0 }
+}
+
+/** Throws DataError if images take more than 1 GiB in a file, or one alone more than is read
+ *  again. */
 export function checkCarriable(split: Split) {
-  for (const { name, originals } of [split.train, split.test]) {
+  for (const { name, image, originals } of [split.train, split.test]) {
     const { height, width } = originals?.image ?? { height: 0, width: 0 }
+    const most = originals?.extents && mostSpace(image, originals.extents)
+    if (most && (height > most.height || width > most.width))
+      throw new DataError(
+        `${name}: the whole images lie in a space of ${height} x ${width} pixels, and one file ` +
+          `carries at most ${most.height} x ${most.width} for them; make it as large as the largest`,
+      )
     if (height * width > MOST_SPACE)
       throw new DataError(
         `${name}: the whole images need a space of ${height} x ${width} pixels, and one file ` +

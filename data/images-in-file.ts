@@ -11,7 +11,7 @@ import {
   checkRead,
   imageBytes,
 } from './dataset.ts'
-import { MOST_SPACE } from './images-file.ts'
+import { MOST_SPACE, filedImages, mostSpace } from './images-file.ts'
 import { memoryDataset } from './memory-dataset.ts'
 import { counted } from './words.ts'
 
@@ -35,8 +35,21 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
     )
   const origin = from === undefined ? '' : `, first read from ${printable(from)}`
   const split = printable(words)
-  const about = { path: null, split, notes: [`from the file ${path}${origin}`], others: [] }
+  const about = {
+    path: null,
+    split,
+    notes: [`from the file ${printable(path)}${origin}`],
+    others: [],
+  }
   return { train, test, about: { ...about, ...(from !== undefined && { from }) } }
+}
+
+/** Puts a data set into a file, as `filedImages` does, that `imagesIn` takes. Throws DataError, in
+ *  the name of `owner`, for images that it would refuse: what is written can be read. */
+export async function checkedFile(images: Split, owner: string): Promise<SafetensorsFile> {
+  const file = await filedImages(images)
+  imagesIn(file, owner)
+  return file
 }
 
 /** One half of a file. */
@@ -124,7 +137,7 @@ function halfOf(reading: Reading, known?: readonly string[]): Dataset {
   return {
     ...{ ...set, name: NAME },
     ...(reading.has('bytes') && { fileSizes: sizesOf(reading, size) }),
-    ...(reading.has('whole') && { originals: originalsIn(reading, size) }),
+    ...(hasWhole(reading) && { originals: originalsIn(reading, image, size) }),
   }
 }
 
@@ -135,7 +148,15 @@ function sizesOf(reading: Reading, size: number): NonNullable<Dataset['fileSizes
     Promise.resolve(Array.from(indices, (i) => (sizeAt(i) < 0 ? null : sizeAt(i))))
 }
 
-function originalsIn(reading: Reading, size: number): Originals {
+/** Tells whether a half has whole images. Throws DataError for what is said of none. */
+function hasWhole(reading: Reading): boolean {
+  if (reading.has('whole')) return true
+  const lone = ['space', 'extents'].find((what) => reading.has(what))
+  if (lone === undefined) return false
+  throw reading.wrong(lone, `is of whole images, and ${reading.half}.whole is missing`)
+}
+
+function originalsIn(reading: Reading, square: Dataset['image'], size: number): Originals {
   const { data: space } = reading.tensor('space', Int32Array, [2])
   const [height = 0, width = 0] = space
   if (!(height > 0 && width > 0 && height * width <= MOST_SPACE))
@@ -144,14 +165,15 @@ function originalsIn(reading: Reading, size: number): Originals {
   const extents = reading.has('extents')
     ? reading.tensor('extents', Int32Array, [size, 2]).data
     : Int32Array.from({ length: 2 * size }, (_, i) => space[i % 2] ?? 0)
-  const begins = new Float64Array(size + 1)
-  for (let i = 0; i < size; i++) {
-    const [h = 0, w = 0] = extents.subarray(2 * i)
-    if (!(h > 0 && w > 0 && h <= height && w <= width))
-      throw reading.wrong('extents', `must lie in ${height} x ${width}, got ${h} x ${w} at ${i}`)
-    begins[i + 1] = (begins[i] ?? 0) + 3 * h * w
-  }
+  const begins = beginsOf(reading, extents, image)
   const { data: whole } = reading.tensor('whole', Uint8Array, [begins[size] ?? 0])
+  const most = mostSpace(square, extents)
+  if (height > most.height || width > most.width)
+    throw reading.wrong(
+      'space',
+      `must be as large as the largest image, at most ${most.height} x ${most.width}, got ` +
+        `${height} x ${width}`,
+    )
   return {
     image,
     extents: reading.has('extents') ? Float32Array.from(extents) : null,
@@ -169,4 +191,21 @@ function originalsIn(reading: Reading, size: number): Originals {
       }
     },
   }
+}
+
+/** Returns where each image begins in the bytes of all, and where the last ends. Throws DataError
+ *  for one that is empty, or larger than the space. */
+function beginsOf(
+  reading: Reading,
+  extents: Int32Array,
+  { height, width }: Dataset['image'],
+): Float64Array {
+  const begins = new Float64Array(extents.length / 2 + 1)
+  for (let i = 0; i + 1 < begins.length; i++) {
+    const [h = 0, w = 0] = extents.subarray(2 * i)
+    if (!(h > 0 && w > 0 && h <= height && w <= width))
+      throw reading.wrong('extents', `must lie in ${height} x ${width}, got ${h} x ${w} at ${i}`)
+    begins[i + 1] = (begins[i] ?? 0) + 3 * h * w
+  }
+  return begins
 }

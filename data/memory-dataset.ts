@@ -6,6 +6,7 @@ import {
   type Rules,
   anything,
   checkOptions,
+  describe,
   having,
   needed,
   orNull,
@@ -15,6 +16,9 @@ import {
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { DataError, type Dataset, checkRead, imageBytes } from './dataset.ts'
 import { counted } from './words.ts'
+
+/** Most classes that get their numbers as names: 48 times those of ImageNet-21k. */
+const MOST_CLASSES = 2 ** 20
 
 /** Images in memory, as `memoryDataset` takes them. */
 export interface ImagesInMemory {
@@ -27,7 +31,7 @@ export interface ImagesInMemory {
   readonly name?: string
   /** [N], each an index into `classes`, -1 for an image without; null, the default, for none. */
   readonly labels?: IndexList | null
-  /** Name of each class; by default the labels' numbers. */
+  /** Name of each class, none empty; by default the labels' numbers, which are below 2^20. */
   readonly classes?: readonly string[]
   /** [N], a name for each image, such as its file's. */
   readonly files?: readonly string[]
@@ -49,7 +53,7 @@ export function memoryDataset(given: ImagesInMemory): Dataset {
   const { name = 'images', image, files, ...rest } = checkOptions('memoryDataset', given, rules)
   const pixels = bytesOf(`${name}: pixels`, rest.pixels)
   const labels = rest.labels ? integersOf(`${name}: labels`, rest.labels) : null
-  const classes = rest.classes ?? numbered(labels)
+  const classes = rest.classes ? named(name, rest.classes) : numbered(name, labels)
   const stride = checkedStride(name, image)
   const size = pixels.length / stride
   checkCounts({ name, image, size, bytes: pixels.length }, { labels, files })
@@ -111,8 +115,24 @@ function checkLabels(name: string, labels: Int32Array | null, { length }: readon
     )
 }
 
-/** The numbers of the labels as names. */
-const numbered = (labels: Int32Array | null): readonly string[] =>
-  Array.from({ length: labels ? labels.reduce((a, b) => Math.max(a, b + 1), 0) : 0 }, (_, i) =>
-    String(i),
+/** The names of the classes. Throws DataError for one that is no text, or empty. */
+function named(name: string, classes: readonly string[]): readonly string[] {
+  const at = classes.findIndex((one: unknown) => typeof one !== 'string' || one === '')
+  if (at < 0) return classes
+  throw new DataError(
+    `${name}: each class must have a name, got ${describe(classes[at])} at ${at}; name it, or leave ` +
+      'classes out',
   )
+}
+
+/** The numbers of the labels as names. Throws DataError for more classes than can be named: a label
+ *  may be any number, as in a damaged file. */
+function numbered(name: string, labels: Int32Array | null): readonly string[] {
+  const length = labels ? labels.reduce((a, b) => Math.max(a, b + 1), 0) : 0
+  if (length > MOST_CLASSES)
+    throw new DataError(
+      `${name}: a label without class names must be below ${MOST_CLASSES}, got ${length - 1} at ` +
+        `${labels?.indexOf(length - 1)}; number the classes from 0`,
+    )
+  return Array.from({ length }, (_, i) => String(i))
+}

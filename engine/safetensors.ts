@@ -1,7 +1,7 @@
 // Encodes and decodes the safetensors format (https://github.com/huggingface/safetensors): an
 // 8-byte length, a JSON header, raw little-endian data.
 
-import { checkValue, describe, having, record } from '../kernels/options.ts'
+import { checkValue, describe, having, record, rule } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 import { type HeaderEntry, readHeader } from './safetensors-header.ts'
@@ -93,13 +93,14 @@ export function decodeSafetensors(
   return { tensors, metadata }
 }
 
-/** The bytes of a file, given as such or as a page's `arrayBuffer()` resolves to them, which may
- *  come from another frame. */
+/** The rule of a file's bytes, given as such or as a page's `arrayBuffer()` resolves to them, which
+ *  may come from another frame. */
+export const aFile = rule('the bytes of a file, a Uint8Array or an ArrayBuffer', (given) =>
+  /^\[object (Uint8Array|(Shared)?ArrayBuffer)\]$/.test(Object.prototype.toString.call(given)),
+)
+
 function bytesOf(given: Uint8Array | ArrayBuffer): Uint8Array {
-  const tag = Object.prototype.toString.call(given)
-  const words = 'the bytes of a file, a Uint8Array or an ArrayBuffer'
-  const fits = () => tag === '[object Uint8Array]' || /^\[object (Shared)?ArrayBuffer\]$/.test(tag)
-  checkValue('decodeSafetensors', 'file', given, { words, fits })
+  checkValue('decodeSafetensors', 'file', given, aFile)
   return 'buffer' in given ? given : new Uint8Array(given)
 }
 

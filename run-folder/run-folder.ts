@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Split } from '../data/dataset.ts'
-import { IMAGES, filedImages } from '../data/images-file.ts'
-import { imagesIn } from '../data/images-in-file.ts'
+import { type Split, checkSplit } from '../data/dataset.ts'
+import { IMAGES } from '../data/images-file.ts'
+import { checkedFile, imagesIn } from '../data/images-in-file.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { encodeStamped, load, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
@@ -141,11 +141,12 @@ export class RunFolder implements TrainingStorage {
     return (await exists(path)) ? imagesIn(await load(path), path) : null
   }
 
-  /** Keeps the images of a training in its folder. Throws DataError if they take more than 1 GiB, and
-   *  Error in words. */
+  /** Keeps the images of a training in its folder. Throws DataError if they take more than 1 GiB,
+   *  and Error in words. */
   async keepImages(images: Split) {
     this.#checkHeld()
-    const bytes = encodeStamped(await filedImages(images))
+    checkSplit('keepImages', 'images', images)
+    const bytes = encodeStamped(await checkedFile(images, 'keepImages'))
     await writeAtomic(this.path(IMAGES), bytes, { retry: this.retry })
   }
 

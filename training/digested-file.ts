@@ -14,14 +14,21 @@ export async function encodeDigested(file: SafetensorsFile): Promise<Uint8Array<
   return encodeSafetensors({ ...file, metadata: { ...file.metadata, ...stamp } })
 }
 
-/** Decodes a file, which messages call `path`. Throws Error in words if it is damaged. */
+/** Decodes a file, which messages call `path`. Throws Error in words if it is damaged, or has no
+ *  digest where one is needed. */
 export async function decodeDigested(
   bytes: Uint8Array | ArrayBuffer,
   path: string,
+  { needed = false }: { readonly needed?: boolean } = {},
 ): Promise<SafetensorsFile> {
   const { tensors, metadata } = decodeSafetensors(bytes, path)
   const { [DIGEST]: expected, ...rest } = metadata
   const file = { tensors, metadata: rest }
+  if (needed && expected === undefined)
+    throw new Error(
+      `${path}: its metadata lack ${DIGEST}, the digest of its contents, so it may be damaged; ` +
+        'pack the run again',
+    )
   if (expected !== undefined && expected !== (await digestOf(file)))
     throw new Error(`${path}: its contents are not what was saved; the file is damaged`)
   return file

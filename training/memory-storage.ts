@@ -1,7 +1,7 @@
 // A storage in memory: for a page, a test, or a program that saves checkpoints itself.
 
-import type { Split } from '../data/dataset.ts'
-import { checkValue, having, record, text } from '../kernels/options.ts'
+import { type Split, checkSplit } from '../data/dataset.ts'
+import { checkValue, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
 import { checkReplacement } from './resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
@@ -18,8 +18,8 @@ export class MemoryStorage implements TrainingStorage {
   #best: Checkpoint | null = null
   #images: Split | null = null
 
-  /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError for
-   *  anything else. */
+  /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError
+   *  for anything else. */
   constructor(config: object, name = 'the training') {
     checkValue('MemoryStorage', 'config', config, configured)
     this.name = checkValue('MemoryStorage', 'name', name, text)
@@ -40,8 +40,8 @@ export class MemoryStorage implements TrainingStorage {
     return this.#best
   }
 
-  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
-   *  keeps. */
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a
+   *  run keeps. */
   async writeConfig(config: Config): Promise<void> {
     await checkReplacement(this, config)
     this.#config = config
@@ -87,7 +87,7 @@ export class MemoryStorage implements TrainingStorage {
 
   /** Keeps the images of a training with it. */
   keepImages(images: Split): Promise<void> {
-    checkValue('keepImages', 'images', images, having('both halves of a data set', 'train', 'test'))
+    checkSplit('keepImages', 'images', images)
     this.#images = images
     return Promise.resolve()
   }

@@ -2,7 +2,7 @@
 // and any program can open it.
 
 import { type Zippable, zipSync } from 'fflate'
-import type { Split } from '../data/dataset.ts'
+import { type Split, bothHalves, checkSplit } from '../data/dataset.ts'
 import { IMAGES } from '../data/images-file.ts'
 import { checkOptions, checkValue, callback, having, orNull } from '../kernels/options.ts'
 import { checkConfig } from './check-config.ts'
@@ -12,7 +12,7 @@ import { configBytes } from './config-file.ts'
 import { metricLines } from './metrics.ts'
 import { type OnNote, contentsOf } from './run-contents.ts'
 import { besideRun, encodeImages, imagesOfRun } from './run-images.ts'
-import type { Checkpoint, TrainingStorage } from './storage.ts'
+import type { Checkpoint, Config, TrainingStorage } from './storage.ts'
 
 /** Options of `packRun`. */
 export interface PackOptions {
@@ -27,24 +27,27 @@ const MOST = 2 ** 32 - 1 // bytes of a zip without its 64-bit extension
 const stored = { level: 0 } as const // weights do not get smaller
 
 const rules = {
-  images: orNull(having('both halves of a data set', 'train', 'test')),
+  images: orNull(bothHalves),
   onNote: callback,
 }
 
 /** Packs a run into one file, a zip with the files of a run folder: config.json, metrics.jsonl, the
- *  newest checkpoint and the best, and the images if they are carried along. `unpackRun` and `kindred
- *  import` read it, and `unzip` makes a run folder of it. Throws Error if the run has no checkpoint
- *  yet, a wrong configuration, or another one than its checkpoint, if it was trained on other images
- *  or they take more than 1 GiB, and if it takes more than 4 GiB. */
+ *  newest checkpoint and the best, and the images if they are carried along. `unpackRun` and
+ *  `kindred import` read it, and `unzip` makes a run folder of it. Throws Error if the run has no
+ *  checkpoint yet, a wrong configuration, or another one than its checkpoint, if it was trained on
+ *  other images or they take more than 1 GiB, and if it takes more than 4 GiB. */
 export async function packRun(storage: TrainingStorage, options: PackOptions = {}): Promise<Blob> {
   checkValue('packRun', 'storage', storage, having('a storage', 'config', 'latest'))
   const { onNote = () => {}, images } = checkOptions('packRun', options, rules)
+  if (images) checkSplit('packRun', 'images', images)
   const { config, metrics, newest, best, ...kept } = await contentsOf(storage, onNote, {
     images: images === undefined,
   })
   const carried = images ?? kept.images ?? null
   const files: Zippable = {
-    'config.json': configBytes(carried ? { ...config, ...besideRun } : config),
+    'config.json': configBytes(
+      carried ? { ...config, ...besideRun } : await alone(storage, config),
+    ),
     'metrics.jsonl': new TextEncoder().encode(metricLines(metrics)),
   }
   const put = async (name: string, checkpoint: Checkpoint) =>
@@ -60,6 +63,16 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
   if (bytes > MOST - 2 ** 16)
     throw new Error(`${storage.name} takes ${bytes} bytes, and one file holds at most ${MOST}`)
   return new Blob([zipSync(files)], { type: 'application/zip' })
+}
+
+/** The configuration of a run without its images. Where they lay beside it, it names their first
+ *  source again. */
+async function alone(storage: TrainingStorage, config: Config): Promise<Config> {
+  const { dataFromRun, ...rest } = config
+  if (dataFromRun !== IMAGES) return config
+  const kept = await storage.images?.().catch(() => null) // damaged ones are left out, too
+  const { from } = kept?.about ?? {}
+  return from === undefined ? config : { ...rest, data: from }
 }
 
 const bytesOf = (file: Zippable[string]): number =>

@@ -42,8 +42,8 @@ export function checkSettings(
   )
 }
 
-/** Checks what is to replace the configuration of a run. Throws Error in words for a wrong field, and
- *  for a setting that the newest checkpoint must keep. */
+/** Checks what is to replace the configuration of a run. Throws Error in words for a wrong field,
+ *  and for a setting that the newest checkpoint must keep. */
 export async function checkReplacement(
   storage: Named & Pick<TrainingStorage, 'latest'>,
   config: unknown,
@@ -53,10 +53,15 @@ export async function checkReplacement(
   if (checkpoint) checkSettings(storage, checkpoint, checked, 'the new configuration')
 }
 
-/** Throws Error for the checkpoint of an imported encoder: it holds settings but no digest of images,
+/** Tells whether a checkpoint is of an imported encoder: it holds settings but no digest of images,
  *  since no training has begun. */
-export function checkTrained({ name }: Named, { metadata, path }: Checkpoint) {
-  if (!holdsSettings(metadata) || holdsImages(metadata)) return
+export const isUntrained = ({ metadata }: Pick<Checkpoint, 'metadata'>): boolean =>
+  holdsSettings(metadata) && !holdsImages(metadata)
+
+/** Throws Error for the checkpoint of an imported encoder. */
+export function checkTrained({ name }: Named, checkpoint: Checkpoint) {
+  if (!isUntrained(checkpoint)) return
+  const { path } = checkpoint
   throw new Error(
     `${name}: it holds an imported encoder, not a training to go on with; begin one with its ` +
       `weights, by kindred train simclr --init ${path} and the same --model, --stem and --width`,

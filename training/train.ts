@@ -1,6 +1,6 @@
 // A whole training in one call, from configuration to outcome. A stopped training resumes.
 
-import type { Split } from '../data/dataset.ts'
+import { type Split, checkSplit } from '../data/dataset.ts'
 import { countSteps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { abortable } from '../kernels/abort.ts'
@@ -53,8 +53,8 @@ const training = new WeakSet<TrainingStorage>() // storages that are trained at 
  *  training goes on from the last checkpoint with a new one, and says so; each is destroyed.
  *  `openData` opens `data`. Resolves to the outcome. A training that was stopped and resumed ends
  *  with the same bits on one kind of device. Throws TypeError for an argument of a wrong type, and
- *  Error for a storage that is being trained, and for a configuration, images or a checkpoint that do
- *  not fit. The last checkpoint stays intact. */
+ *  Error for a storage that is being trained, and for a configuration, images or a checkpoint that
+ *  do not fit. The last checkpoint stays intact. */
 export async function train(
   gpu: Gpu | OpenGpu,
   data: Split,
@@ -72,7 +72,7 @@ export async function trainOn(
   storage: TrainingStorage,
   options: TrainOptions = {},
 ): Promise<Outcome> {
-  checkValue('train', 'data', data, having('both halves of a data set', 'train', 'test'))
+  checkSplit('train', 'data', data)
   checkValue('train', 'storage', storage, having('a storage', 'config', 'latest'))
   const { name } = storage
   const manner = checkOptions('train', options, rules)

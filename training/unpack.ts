@@ -12,7 +12,7 @@ import { MemoryStorage } from './memory-storage.ts'
 import { metricsIn } from './metrics.ts'
 import { checkSettings } from './resumable.ts'
 import { type OnNote, fill } from './run-contents.ts'
-import { decodeImages } from './run-images.ts'
+import { checkFileSize, decodePackedImages } from './run-images.ts'
 import type { Checkpoint } from './storage.ts'
 import { checksumsIn, crc32 } from './zip-checksums.ts'
 
@@ -31,10 +31,10 @@ const aFile = rule(
 )
 const SWELL = 1100 // deflate makes at most 1032 bytes of one
 
-/** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes on
- *  with it there, and `storeRun` stores it in a page. Its `images()` are those that the file carries,
- *  null without. Throws Error in words for anything else, for a
- *  damaged file, and for checkpoints of another run than its config.json. */
+/** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes
+ *  on with it there, and `storeRun` stores it in a page. Its `images()` are those that the file
+ *  carries, null without. Throws Error in words for anything else, for a damaged file, and for
+ *  checkpoints of another run than its config.json. */
 export async function unpackRun(
   file: Blob | ArrayBuffer | Uint8Array,
   options: UnpackOptions = {},
@@ -50,11 +50,15 @@ export async function unpackRun(
   const found = await checkpointsIn(zip, onNote)
   const run = new MemoryStorage(read.config, name)
   checkSettings(run, found.newest, config)
-  const images = zip.has(IMAGES)
-    ? await decodeImages(zip.bytes(IMAGES), `${name}: ${IMAGES}`)
-    : null
+  const images = zip.has(IMAGES) ? await imagesIn(zip) : null
   await fill(run, { config: read.config, metrics, ...found, images })
   return run
+}
+
+function imagesIn(zip: Zip) {
+  const name = `${zip.name}: ${IMAGES}`
+  checkFileSize(name, zip.sizeOf(IMAGES)) // before it is inflated
+  return decodePackedImages(zip.bytes(IMAGES), name)
 }
 
 const nameOf = (file: object) =>
@@ -103,6 +107,7 @@ class Zip {
   readonly name: string
   readonly #bytes: Uint8Array
   readonly #sizes = new Map<string, number>()
+  readonly #false = new Set<string>() // files that claim more than they can inflate to
   readonly #sums = new Map<string, number>() // CRC-32
   #folder = '' // of the run, within the zip
 
@@ -116,7 +121,8 @@ class Zip {
     this.#unzip(({ name: path, size, originalSize }) => {
       const { value: sum } = sums.next()
       if (sum !== undefined) this.#sums.set(path, sum)
-      if (originalSize <= SWELL * (size + 1)) this.#sizes.set(path, originalSize)
+      this.#sizes.set(path, originalSize)
+      if (originalSize > SWELL * (size + 1)) this.#false.add(path)
       return false
     })
     const folders = [...this.#sizes.keys()]
@@ -141,6 +147,11 @@ class Zip {
     return this.#sizes.has(this.#folder + name)
   }
 
+  /** Returns the bytes of a file as the zip claims them; it inflates to no more. */
+  sizeOf(name: string): number {
+    return this.#sizes.get(this.#folder + name) ?? 0
+  }
+
   /** Lists the names of the files in a folder. */
   namesIn(folder: string): readonly string[] {
     const start = this.#folder + folder
@@ -149,10 +160,12 @@ class Zip {
       .map((path) => path.slice(start.length))
   }
 
-  /** Returns a file. Throws Error if it is cut short, or has not the checksum of what was packed. */
+  /** Returns a file. Throws Error if it is cut short, or has not the checksum of what was
+   *  packed. */
   bytes(name: string): Uint8Array {
     const path = this.#folder + name
-    const found = this.#unzip((file) => file.name === path)[path]
+    const isFalse = this.#false.has(path) // and would take as much memory as it claims
+    const found = isFalse ? undefined : this.#unzip((file) => file.name === path)[path]
     const sum = this.#sums.get(path)
     const isWhole = found?.length === this.#sizes.get(path)
     if (!found || !isWhole || (sum !== undefined && sum !== crc32(found)))

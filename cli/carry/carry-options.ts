@@ -27,6 +27,7 @@ const addExport = (program: Command) =>
     .option('--unit', 'onnx: end with rows of length 1, as kNN compares them')
     .option('--half', 'onnx: store and compute in f16; input and output stay f32')
     .option('--with-images', 'zip: carry the images too, as pixels, at most 1 GiB')
+    .option('--no-images', 'zip: leave out the images that the run keeps')
     .option('--data <source>', 'zip: where those images are (default: where the run says)')
     .addOption(adapterOption())
     .option('--force', 'replace files that exist')
@@ -72,7 +73,10 @@ const addImport = (program: Command) =>
       'imagenet, cifar10 or none: how its images are normalised (default: as the stem)',
     )
     .option('--prefix <text>', "what stands before the model's names (default: found by itself)")
-    .option('--data <source>', `images of the run: ${sources()} (default: procedural)`)
+    .option(
+      '--data <source>',
+      `images of the run: ${sources()} (default: procedural; of a .zip: its own)`,
+    )
     .addOption(adapterOption())
     .option('--json', 'print machine-readable lines only')
     .addHelpText('after', importHelp)
@@ -85,8 +89,8 @@ To begin a training with such a file: kindred train METHOD --init FILE.
 
 A .zip is a whole run, as kindred export or a page has written it. It takes
 --out, --data and --json alone. Images that it carries go into the run folder,
-where the run finds them, unless --data names others that are the same.
-kindred train METHOD --resume FOLDER goes on.
+where the run finds them. --data leaves them out, and says where the same images
+are on this machine. kindred train METHOD --resume FOLDER goes on.
 
 Examples:
   ${commandLine('import', 'resnet18.safetensors', '--model', 'resnet18')} \\

@@ -28,6 +28,8 @@ export interface ExportFlags extends GpuFlags {
   readonly half?: boolean
   /** True carries the images in a .zip. */
   readonly withImages?: boolean
+  /** False leaves out of a .zip the images that the run keeps. */
+  readonly images?: boolean
   /** Where they are; by default as the run says. */
   readonly data?: string
   readonly force?: boolean
@@ -66,7 +68,7 @@ export async function exportEncoder(run: string, flags: ExportFlags): Promise<nu
 
 /** Reads the kind of file from the ending of --to. Throws UsageError for another ending or options
  *  of another kind, and Error for a file that exists. */
-async function checkTarget({ to, unit, half, withImages, data, force }: ExportFlags) {
+async function checkTarget({ to, unit, half, withImages, images, data, force }: ExportFlags) {
   const ending = /\.[^./]+$/.exec(to)?.[0] ?? ''
   const kind = to.endsWith('/') || ending === '' ? 'folder' : ending.slice(1)
   if (kind !== 'folder' && kind !== 'onnx' && kind !== 'safetensors' && kind !== 'zip')
@@ -77,6 +79,10 @@ async function checkTarget({ to, unit, half, withImages, data, force }: ExportFl
     throw new UsageError(`--${unit ? 'unit' : 'half'}: is of .onnx files; leave it out`)
   if (kind !== 'zip' && (withImages || data !== undefined))
     throw new UsageError(`--${withImages ? 'with-images' : 'data'}: is of .zip files; leave it out`)
+  if (images === false && (kind !== 'zip' || withImages))
+    throw new UsageError(
+      `--no-images: ${withImages ? 'is the opposite of --with-images' : 'is of .zip files'}; leave it out`,
+    )
   if (kind !== 'folder') await checkFree('--to', to, force)
   else {
     const { status } = await lookAt(to)

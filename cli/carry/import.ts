@@ -9,7 +9,7 @@ import { checkConfig } from '../../training/check-config.ts'
 import { trainerOf } from '../../training/prepare.ts'
 import type { TrainConfig } from '../../training/run-schema.ts'
 import { saveTrainer } from '../../training/trainer-state.ts'
-import { sourceOf } from '../data-source.ts'
+import { checkSource, sourceOf } from '../data-source.ts'
 import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { startProgress } from '../progress.ts'
 import { beginRun, checkNewRun } from '../runs.ts'
@@ -39,12 +39,13 @@ const statistics = {
 const encoders = ['resnet8', 'resnet18', 'resnet34', 'resnet50'] as const
 const names = ['imagenet', 'cifar10', 'none'] as const
 
-/** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error in
- *  words. */
+/** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error
+ *  in words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
   if (path.endsWith('.zip')) return importRun(path, flags)
   if (!choose('--model', flags.model, encoders))
     throw new UsageError(`--model: is missing; name the encoder: ${encoders.join(', ')}`)
+  if (flags.data !== undefined) checkSource(flags.data)
   await checkNewRun(flags.out)
   const file = await readWeights(path, '--prefix', flags.prefix)
   const config = importConfig(flags)

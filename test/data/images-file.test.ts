@@ -200,6 +200,31 @@ const hostile: readonly (readonly [
     {},
     'f: train.extents must lie in 2 x 4, got 0 x 1 at 0',
   ],
+  [
+    { ...whole, 'train.space': i32([2], 8192, 8192) },
+    {},
+    'f: train.space must be as large as the largest image, at most 8 x 8, got 8192 x 8192',
+  ],
+  [
+    { 'train.space': i32([2], 2, 2) },
+    {},
+    'f: train.space is of whole images, and train.whole is missing',
+  ],
+  [
+    { 'test.extents': i32([1, 2], 2, 2) },
+    {},
+    'f: test.extents is of whole images, and test.whole is missing',
+  ],
+  [
+    { 'train.labels': i32([2], 0, 2 ** 31 - 1) },
+    {},
+    'f: train: a label without class names must be below 1048576, got 2147483647 at 1; number the classes from 0',
+  ],
+  [
+    { 'train.labels': i32([2], 0, 1) },
+    { 'train.classes': '["cat", ""]' },
+    "f: train: each class must have a name, got '' at 1; name it, or leave classes out",
+  ],
   [{ ...whole, 'train.whole': u8(26) }, {}, 'f: train.whole must be u8 [27], got u8 [26]'],
   [{ 'train.bytes': i32([2], 1, 2) }, {}, 'f: train.bytes must be i64 [2], got i32 [2]'],
 ]
@@ -216,6 +241,8 @@ test('what is no file of images is refused in words', async ({ folder }) => {
     return { tensors: new Map(entries), metadata }
   }
   assert.is(imagesIn(file(whole, {}), 'f').train.originals?.image.width, 4)
+  const left = { ...whole, 'train.space': i32([2], 8, 8) } // a subset without the largest
+  assert.is(imagesIn(file(left, {}), 'f').train.originals?.image.width, 8)
   for (const [change, metadata, message] of hostile)
     refuses(() => imagesIn(file(change, metadata), 'f'), message)
   const path = join(folder, 'x.safetensors')
@@ -241,12 +268,21 @@ test('images beyond what a page can hold are refused before any is read', async 
   )
   const vast = {
     image: { height: 9000, width: 9000, channels: 3 },
-    extents: new Float32Array(2),
+    extents: null,
     read,
   }
   await refusesAsync(
     () => filedImages({ train: { ...one, originals: vast }, test: one }),
     'images: the whole images need a space of 9000 x 9000 pixels, and one file carries at most 67108864 pixels each; carry the files themselves',
+  )
+  const wide = {
+    ...vast,
+    image: { ...vast.image, height: 5, width: 8 },
+    extents: Float32Array.of(5, 2),
+  }
+  await refusesAsync(
+    () => filedImages({ train: { ...one, originals: wide }, test: one }),
+    'images: the whole images lie in a space of 5 x 8 pixels, and one file carries at most 5 x 4 for them; make it as large as the largest',
   )
 })
 

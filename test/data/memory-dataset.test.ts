@@ -40,6 +40,8 @@ test('pixels in an array of any kind are bytes, and labels may be left out', asy
     ],
   )
   assert.equal(select(set, [1]).files, ['b'])
+  const most = memoryDataset({ pixels: values, image, labels: [0, 2 ** 20 - 1] })
+  assert.is(most.classes.length, 2 ** 20)
 })
 
 test('what is no set is refused in words', async () => {
@@ -85,6 +87,21 @@ test('what is no set is refused in words', async () => {
       'an unknown class',
       made({ labels: [0, 3], classes: ['a', 'b'] }),
       'images: a label must be one of the 2 classes, numbered from 0, or -1 for none, got 3 at 1',
+    ],
+    [
+      'a label beyond all sense',
+      made({ labels: [5, 2 ** 31 - 1] }),
+      'images: a label without class names must be below 1048576, got 2147483647 at 1; number the classes from 0',
+    ],
+    [
+      'a class without a name',
+      made({ labels: [0, 1], classes: ['a', ''] }),
+      "images: each class must have a name, got '' at 1; name it, or leave classes out",
+    ],
+    [
+      'a class that is no text',
+      made({ labels: [0, 1], classes: ['a', 7] }),
+      'images: each class must have a name, got 7 at 1; name it, or leave classes out',
     ],
     [
       'a misspelt option',

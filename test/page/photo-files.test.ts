@@ -185,17 +185,22 @@ test('a file that is no saved training is refused in words', async ({ open }) =>
   const { folder, headers } = await built
   const { page, complaints } = await open(folder, {}, headers)
   await page.waitForSelector('#start:not([hidden])')
-  for (const body of ['', 'no training', '\x02\0\0\0\0\0\0\0{}']) {
+  for (const [name, body, why] of [
+    ['odd.safetensors', '', 'it is no training'],
+    ['notes.csv', 'name,class,number', 'it is no training'],
+    ['notes.md', '# Notes on the training', 'it is no training'],
+    ['odd.safetensors', '\x02\0\0\0\0\0\0\0{}', 'it holds no pictures of this page'],
+  ] as const) {
     await page.setInputFiles('#open-input', {
-      name: 'odd.safetensors',
+      name,
       mimeType: 'application/octet-stream',
       buffer: Buffer.from(body, 'latin1'),
     })
     await page.waitForSelector('.notice.is-error')
-    assert.match(
-      await noticesOf(page),
-      /^odd.safetensors cannot be opened: (?!odd).*Choose a training that this page or kindred has saved/,
-    )
+    const words =
+      `${name} cannot be opened: ${why}. Open a training that this page has saved, or a zip of ` +
+      'kindred export --with-images.'
+    assert.ok((await noticesOf(page)).startsWith(words), await noticesOf(page))
     await page.waitForSelector('#start:not([hidden])')
   }
   assert.equal(complaints, [])
@@ -215,7 +220,7 @@ test('a saved training whose weights are of another network is refused in words'
   await page.waitForSelector('.notice.is-error')
   assert.match(
     await noticesOf(page),
-    /^other.safetensors cannot be opened: .*weight.*Choose a training/,
+    /^other.safetensors cannot be opened: .*weight.*Open a training/,
   )
   await page.waitForSelector('#start:not([hidden])')
   assert.equal(complaints, [])

@@ -9,12 +9,16 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Dataset } from '../../data/dataset.ts'
 import { procedural } from '../../data/procedural.ts'
+import { select } from '../../data/select.ts'
 import { resumeRun } from '../../run-folder/open.ts'
+import { decodeSafetensors, encodeSafetensors } from '../../engine/safetensors.ts'
 import { encodeCheckpoint } from '../../training/checkpoint-bytes.ts'
 import { digestsOf, imagesDigest } from '../../training/fingerprint.ts'
 import { MemoryStorage } from '../../training/memory-storage.ts'
 import { packRun } from '../../training/pack.ts'
+import { decodeImages, encodeImages } from '../../training/run-images.ts'
 import { sha256 } from '../../training/sha256.ts'
+import { train } from '../../training/train.ts'
 import { unpackRun } from '../../training/unpack.ts'
 import { keptRun, runConfig, tensorsOf } from '../fixtures/kept-run.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
@@ -24,6 +28,16 @@ const test = suite('packed runs')
 
 const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer())
 const filesOf = async (blob: Blob) => unzipSync(await bytesOf(blob))
+
+/** Changes the size that the zip's list claims for its files, or for those of one size. */
+function claiming(zip: Uint8Array, size: number | null, claimed: number): Uint8Array {
+  const view = new DataView(zip.buffer)
+  for (let at = 0; at + 28 < zip.length; at++)
+    if (view.getUint32(at, true) === 0x02014b50)
+      if (size === null || view.getUint32(at + 24, true) === size)
+        view.setUint32(at + 24, claimed, true)
+  return zip
+}
 
 test('a run comes out of its file as it went in', async () => {
   const run = await keptRun([3, 6, 9], 6)
@@ -122,7 +136,95 @@ test('images come out of the file of a run as they went in', async () => {
   assert.is((await again.images())?.about?.from, 'procedural:48,20')
   const without = await unpackRun(await packRun(back, { images: null }))
   assert.is(await without.images(), null)
+  assert.equal(
+    [without.config['data'], without.config['dataFromRun']],
+    ['procedural:48,20', undefined],
+  )
   assert.is(await (await unpackRun(await packRun(run))).images(), null)
+})
+
+test('halves that are no data sets are refused in words, wherever images are taken', async () => {
+  const run = await runOn(drawn.train)
+  const takers = {
+    packRun: (images: never) => packRun(run, { images }),
+    encodeImages: (images: never) => encodeImages(images),
+    keepImages: async (images: never) => run.keepImages(images),
+    train: (images: never) => train(() => Promise.reject(new Error('no GPU')), images, run),
+  }
+  const name = (taker: string) => (taker === 'train' ? 'data' : 'images')
+  for (const [taker, take] of Object.entries(takers))
+    for (const [images, half, got] of [
+      [{ train: 1, test: 2 }, 'train', '1'],
+      [{ train: {}, test: {} }, 'train', 'an empty object'],
+      [{ train: drawn.train, test: null }, 'test', 'null'],
+    ] as const)
+      await refusesAsync(
+        () => take(images as never),
+        `${taker}: ${name(taker)}.${half} must be a data set such as (await openData(...)).train, got ${got}`,
+      )
+  assert.is(await run.images(), null)
+})
+
+test('images that no file of them could hold are refused before one is written', async () => {
+  const run = await runOn(drawn.train)
+  const { train: whole, test: other } = drawn
+  for (const [images, words] of [
+    [
+      { train: { ...whole, labels: null }, test: other },
+      'train.labels is missing, and the file names 10 classes',
+    ],
+    [
+      { train: { ...whole, labels: Int32Array.of(0, 1, 2) }, test: other },
+      'train: there must be one label per image, got 3 labels and 12 images',
+    ],
+    [
+      { train: whole, test: procedural({ train: 2, test: 2, size: 9 }).test },
+      'test.pixels must have the sides of train.pixels, 8 x 8, got 9 x 9',
+    ],
+  ] as const) {
+    await refusesAsync(() => encodeImages(images), `encodeImages: ${words}`)
+    await refusesAsync(() => packRun(run, { images }), `encodeImages: ${words}`)
+  }
+  await refusesAsync(
+    () => encodeImages({ train: select(whole, []), test: other }),
+    'encodeImages: it has no image to train on',
+  )
+})
+
+test('a file of images has at most 1 GiB, and in a packed run a digest', async () => {
+  await refusesAsync(
+    () => decodeImages(3 as never),
+    'decodeImages: file must be the bytes of a file, a Uint8Array or an ArrayBuffer, got 3',
+  )
+  await refusesAsync(
+    () => decodeImages(new Uint8Array(2 ** 30 + 2 ** 28 + 1), 'x'),
+    'x: it takes 1342177281 bytes, and a file of images at most 1342177280; train on a subset, or give the files of the images themselves',
+  )
+  const files = await filesOf(await packRun(await runOn(drawn.train), { images: drawn }))
+  const { 'images.safetensors': images = new Uint8Array(0) } = files
+  const { tensors, metadata } = decodeSafetensors(images)
+  const { 'kindred.sha256': digest, ...others } = metadata
+  assert.ok(digest)
+  const pixels = tensors.get('train.pixels')?.data
+  assert.ok(pixels instanceof Uint8Array)
+  pixels.fill(7)
+  const bare = encodeSafetensors({ tensors, metadata: others })
+  assert.is((await decodeImages(bare)).train.size, 12) // of another program
+  await refusesAsync(
+    () => unpackRun(zipSync({ ...files, 'images.safetensors': bare }), { name: 'r.zip' }),
+    'r.zip: images.safetensors: its metadata lack kindred.sha256, the digest of its contents, so it may be damaged; pack the run again',
+  )
+  const named = { ...files, 'images.safetensors': new Uint8Array(2 ** 22) }
+  const zip = claiming(zipSync(named), 2 ** 22, 0xe0000000)
+  await refusesAsync(
+    () => unpackRun(zip, { name: 'r.zip' }),
+    'r.zip: images.safetensors: it takes 3758096384 bytes, and a file of images at most 1342177280; train on a subset, or give the files of the images themselves',
+  )
+  // more than it can inflate to, and less than the limit: damaged, not left out
+  await refusesAsync(
+    () => unpackRun(claiming(zipSync(named), 2 ** 22, 2 ** 29), { name: 'r.zip' }),
+    'r.zip: images.safetensors is cut short or damaged',
+  )
 })
 
 test('images of another run, and damaged ones, are refused in words', async () => {
@@ -226,14 +328,10 @@ test('what is no packed run is refused in words', async () => {
 })
 
 test('a file that claims to inflate without end is refused before it does', async () => {
-  const zip = zipSync(await filesOf(await packRun(await keptRun([3]))))
-  const view = new DataView(zip.buffer)
-  for (let at = 0; at + 28 < zip.length; at++)
-    // each entry of the zip's list: the size it claims
-    if (view.getUint32(at, true) === 0x02014b50) view.setUint32(at + 24, 0xf0000000, true)
+  const zip = claiming(zipSync(await filesOf(await packRun(await keptRun([3])))), null, 0xf0000000)
   await refusesAsync(
     () => unpackRun(zip, { name: 'r.zip' }),
-    'r.zip: it is not a packed run: it has no config.json; give what packRun or kindred export --to RUN.zip has written',
+    'r.zip: config.json is cut short or damaged',
   )
 })
 

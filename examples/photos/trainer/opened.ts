@@ -29,13 +29,17 @@ export async function fromFile(file: Blob): Promise<SavedRun> {
   } catch (cause) {
     const why = messageOf(cause).replace(`${name}: `, '')
     throw new Error(
-      `${name} cannot be opened: ${why}. Choose a training that this page or kindred has saved.`,
+      `${name} cannot be opened: ${why}. Open a training that this page has saved, or a zip of ` +
+        'kindred export --with-images.',
       { cause },
     )
   }
 }
 
+const HEADER = 8 // bytes before the header of a safetensors file, which is JSON
+
 function openOwn(bytes: Uint8Array, name: string): Pick<SavedRun, 'pictures' | 'training'> {
+  if (bytes[HEADER] !== '{'.charCodeAt(0)) throw new Error('it is no training')
   const content = decodeSafetensors(bytes, name)
   const pictures = decodePictures(content)
   return { pictures, training: decodeTraining(content, pictures.names.length) }

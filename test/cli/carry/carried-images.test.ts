@@ -14,8 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type Zippable, unzipSync, zipSync } from 'fflate'
+import { procedural } from '../../../data/procedural.ts'
 import { openRun } from '../../../run-folder/open.ts'
 import { packRun } from '../../../training/pack.ts'
+import { encodeImages } from '../../../training/run-images.ts'
 import { train } from '../../../training/train.ts'
 import { unpackRun } from '../../../training/unpack.ts'
 import { kindred, metricsOf, stoppedAfter } from '../../fixtures/cli.ts'
@@ -67,6 +69,10 @@ test('a run on photos goes on in a page and on a server without the photos', asy
   assert.match(
     told,
     /run\.zip, \d+ KB\n {2}with its images: 8 training and 2 test images, \d+ KB as files, \d+ KB as pixels\n/,
+  )
+  assert.match(
+    await ran('export', at('begun'), '--to', at('alone.zip')),
+    /to go on with where its images are, in .*alone\.zip, .*\n {2}without its images: for a page, or elsewhere, add --with-images\n/,
   )
   renameSync(at('photos'), at('gone'))
   const again = await kindred('export', at('begun'), '--to', at('b.zip'), '--with-images')
@@ -172,11 +178,53 @@ test('images that are not those of the run, or of no use, are refused in words',
     /damaged\.zip: images\.safetensors: its contents are not what was saved; the file is damaged/,
   )
   assert.not.ok(existsSync(at('x')))
+  for (const [data, code, words] of [
+    ['garbage', 2, /--data: must be one of cifar10:PATH, .*procedural, got 'garbage'/],
+    ['', 2, /--data: must be one of .*, got ''/],
+    ['folder:', 2, /--data: folder needs a path, as in folder:PATH/],
+    [`folder:${at('none')}`, 1, /--data: there is nothing at .*none; say where the images are/],
+  ] as const) {
+    const told = await kindred('import', at('run.zip'), '--out', at('x'), '--data', data)
+    assert.is(told.code, code, told.err)
+    assert.match(told.err, words)
+  }
+  assert.not.ok(existsSync(at('x')))
+  await picture(at('others', '1.png'), [1, 2, 3], 8, 8)
+  const others = ['--out', at('others-run'), '--data', `folder:${at('others')}`]
+  assert.match(
+    await ran('import', at('run.zip'), ...others),
+    /\n {2}without the images that it carries: 8 training and 4 test images, .*\n {2}they must be those of folder:.*others\ngo on/,
+  )
+  rmSync(at('others'), { recursive: true })
+  const lost = await kindred('train', 'simclr', '--resume', at('others-run'))
+  assert.match(lost.err, /with --data folder:PATH, or import .*run\.zip again without --data\n/)
   await ran('import', at('run.zip'), '--out', at('own'), '--data', 'procedural:8,4')
   assert.not.ok(existsSync(at('own', 'images.safetensors')))
   await ran('import', at('run.zip'), '--out', at('with'))
+  assert.match(
+    await ran('export', at('run'), '--to', at('drawn.zip')),
+    /to go on with anywhere, in .*drawn\.zip, \d+ KB\n$/,
+  )
   await ran('export', at('with'), '--to', at('with.zip')) // it has its own, and takes them along
   assert.ok(unzipSync(new Uint8Array(readFileSync(at('with.zip'))))['images.safetensors'])
+  const strange = await encodeImages(procedural({ train: 9, test: 4 }))
+  writeFileSync(at('run', 'images.safetensors'), strange)
+  writeFileSync(at('with', 'images.safetensors'), images) // damaged
+  for (const [name, words] of [
+    ['run', /other images than the 9 given; .*; --no-images leaves out those in the run folder/],
+    ['with', /its contents are not what was saved; .*; --no-images leaves out those in/],
+  ] as const) {
+    const told = await kindred('export', at(name), '--to', at('k.zip'), '--force')
+    assert.is(told.code, 1)
+    assert.match(told.err, words)
+    await ran('export', at(name), '--to', at('k.zip'), '--no-images', '--force')
+    const { 'config.json': config, ...rest } = unzipSync(new Uint8Array(readFileSync(at('k.zip'))))
+    assert.not.ok(rest['images.safetensors'])
+    assert.ok(config)
+  }
+  const both = ['--with-images', '--no-images']
+  const opposite = await kindred('export', at('run'), '--to', at('k.zip'), ...both)
+  assert.match(opposite.err, /--no-images: is the opposite of --with-images; leave it out/)
   rmSync(dir, { recursive: true })
 })
 

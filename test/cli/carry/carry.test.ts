@@ -119,6 +119,12 @@ test('an imported encoder is no training to resume: its weights begin one by --i
     assert.is(refused.code, 1)
     assert.is(refused.err, `kindred: ${words}\n`)
   }
+  const packed = await kindred('export', out, '--to', join(dir, 'foreign.zip'))
+  assert.equal([packed.code, packed.err], [1, `kindred: ${words}\n`])
+  assert.not(existsSync(join(dir, 'foreign.zip')))
+  const unknown = await kindred('import', file, ...small, '--data', 'garbage', '--out', out)
+  assert.is(unknown.code, 2)
+  assert.match(unknown.err, /--data: must be one of .*, got 'garbage'/)
   const gpu = await openGpu()
   const storage = await openRun(out)
   await refusesAsync(() => train(gpu, procedural({ train: 512, test: 4 }), storage), words)
