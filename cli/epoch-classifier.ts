@@ -14,9 +14,9 @@ import { linearTraining } from './linear-training.ts'
 
 /** Trains a classifier by epochs, and scores it on every test image. With --sweep, chooses the
  *  learning rate on held-out training images first. `trainLoss` is the cross entropy of training
- *  images after the last step, `equalLoss` that of equal scores, and `diverged` tells that the first
- *  is far above. Throws UsageError for a batch that batch norm cannot use, and Error if the loss is
- *  not finite. */
+ *  images after the last step, `equalLoss` that of equal scores, and `diverged` tells that the
+ *  first is far above. Throws UsageError for a batch that batch norm cannot use, and Error if the
+ *  loss is not finite. */
 export async function trainByEpochs(subject: Subject) {
   const { flags, train, test, progress } = subject
   const whole = trainingOf(subject).batch

@@ -1,5 +1,5 @@
-// The page of kindred eval few-labels: accuracy by the number of labels and each way of using them, as
-// a table and as curves, with its spread over seeds.
+// The page of kindred eval few-labels: accuracy by the number of labels and each way of using them,
+// as a table and as curves, with its spread over seeds.
 
 import { type Arm, amountInWords, arms } from './few-label-cells.ts'
 import { type Spread, untrainedNote } from './few-label-table.ts'

@@ -1,5 +1,5 @@
-// The result of each cell of a command: kept from before, or trained now and kept. Ctrl-C says what is
-// kept and what begins anew.
+// The result of each cell of a command: kept from before, or trained now and kept. Ctrl-C says what
+// is kept and what begins anew.
 
 import { type LabelSplit, labelSplit } from '../data/label-split.ts'
 import type { Dataset } from '../data/dataset.ts'
@@ -34,9 +34,9 @@ export const cellName = ({ arm, part, seed }: Cell, labels: number) =>
   `${arm} on ${amountInWords(partName(part))} (${labels}), seed ${seed}`
 
 /** Returns the results of cells, in order: the kept ones, and those of trainings now. With
- *  `networks` the trained networks are kept too; a result without its network is not kept. Says what
- *  is kept before anything is trained, and at Ctrl-C, SIGTERM and SIGHUP, which end the process.
- *  Throws UsageError for amounts of labels that are not there, and Error in words. */
+ *  `networks` the trained networks are kept too; a result without its network is not kept. Says
+ *  what is kept before anything is trained, and at Ctrl-C, SIGTERM and SIGHUP, which end the
+ *  process. Throws UsageError for amounts of labels that are not there, and Error in words. */
 export async function resultsOf(
   few: FewLabels,
   out: string,

@@ -56,8 +56,8 @@ export interface TableFlags extends FewLabelFlags {
   readonly seeds?: number
 }
 
-/** Trains one network on few labels, prints its accuracy, and returns the exit code. Throws Error in
- *  words. */
+/** Trains one network on few labels, prints its accuracy, and returns the exit code. Throws Error
+ *  in words. */
 export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number> {
   const { labels: part = { fraction: 0.1 }, seed = 0, scratch = false } = flags
   if (scratch && flags.init !== undefined)

@@ -69,8 +69,8 @@ export const withFile = <F extends ConfigOptions>(flags: F, { file }: Overrides)
   ...(typeof file?.['size'] === 'number' && { size: flags.size ?? file['size'] }),
 })
 
-/** A configuration, and the settings that differ from its preset's, such as a batch that was lowered
- *  for few images. */
+/** A configuration, and the settings that differ from its preset's, such as a batch that was
+ *  lowered for few images. */
 export interface Settled {
   readonly config: TrainConfig
   readonly changes: Changes

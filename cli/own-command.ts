@@ -1,4 +1,5 @@
-// Commander's complaints in the form of all others: name, rule, value, remedy. Its help at any width.
+// Commander's complaints in the form of all others: name, rule, value, remedy. Its help at any
+// width.
 
 import {
   type AddHelpTextContext,

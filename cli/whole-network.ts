@@ -59,8 +59,8 @@ export async function tunedNetwork(few: FewLabels, begin: Beginning): Promise<Tr
 }
 
 /** Chooses the learning rate by the accuracy on held-out labels. With learned weights 0 is a choice
- *  too, the linear probe as it is, and the lowest of equals is taken; from scratch that of the lower
- *  cross entropy. Takes the middle one where no label can be held out. */
+ *  too, the linear probe as it is, and the lowest of equals is taken; from scratch that of the
+ *  lower cross entropy. Takes the middle one where no label can be held out. */
 async function chosenRate(few: FewLabels, begin: Beginning, ways: readonly Parted[]) {
   const { rates, progress } = few
   const middle = rates[Math.floor((rates.length - 1) / 2)]
@@ -111,8 +111,8 @@ async function judged(
   return { heldOut: right / labels, entropy: entropy / labels, labels }
 }
 
-/** Trains a new network for the budget's steps, on crops and flips; at rate 0 it stays as it begins.
- *  Throws Error if the loss is not finite. */
+/** Trains a new network for the budget's steps, on crops and flips; at rate 0 it stays as it
+ *  begins. Throws Error if the loss is not finite. */
 async function trained(few: FewLabels, begin: Beginning, turn: Turn) {
   const { gpu, config, settings, progress } = few
   const { images, seed } = begin

@@ -21,8 +21,8 @@ export function wrapped(text: string, columns: number | undefined): string {
     .join('\n')
 }
 
-/** Returns a note with lines of at most `columns`, each broken at spaces. What follows `command`, such
- *  as 'npx kindred', stays in one piece, to be copied. */
+/** Returns a note with lines of at most `columns`, each broken at spaces. What follows `command`,
+ *  such as 'npx kindred', stays in one piece, to be copied. */
 export const wrappedNote = (text: string, columns: number, command: string): string =>
   text
     .split('\n')

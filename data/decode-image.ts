@@ -11,7 +11,8 @@ const MOST = 0x3fff ** 2 // pixels of an image, sharp's default limit
 export interface ImageSizes {
   /** Height and width of the square in pixels. */
   readonly size: number
-  /** Bound of the whole image in pixels, as in DecodeOptions; 0, the default, for no whole image. */
+  /** Bound of the whole image in pixels, as in DecodeOptions; 0, the default, for no whole
+   *  image. */
   readonly originals?: number
   /** Most pixels of an image; larger ones are refused. By default 2^28, less a few. */
   readonly most?: number

@@ -19,8 +19,8 @@ import { readLines } from './paths.ts'
 export interface FolderOptions extends StoreOptions {
   /** Folder of all caches; by default $XDG_CACHE_HOME/kindred or ~/.cache/kindred. */
   readonly cache?: string
-  /** Share of each class in the test set, when no folders are halves. By default 0.2; without labels
-   *  0, because there is nothing to measure. */
+  /** Share of each class in the test set, when no folders are halves. By default 0.2; without
+   *  labels 0, because there is nothing to measure. */
   readonly testShare?: number
 }
 

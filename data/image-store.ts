@@ -35,8 +35,8 @@ export interface Store {
 }
 
 /** Opens the images of `files` below `root`, with their cache in the folder `cache`. Skips files
- *  that cannot be decoded. Goes on without a cache that cannot be written. Rejects with the signal's
- *  reason when it is aborted, and leaves the old cache as it was. */
+ *  that cannot be decoded. Goes on without a cache that cannot be written. Rejects with the
+ *  signal's reason when it is aborted, and leaves the old cache as it was. */
 export async function openStore(
   root: string,
   files: readonly ImageFile[],

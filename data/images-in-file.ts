@@ -1,5 +1,5 @@
-// Reads a data set from a safetensors file (data/images-file.ts has its tensors). What the file says
-// is checked first: it may come from anywhere. Imports nothing of Node.
+// Reads a data set from a safetensors file (data/images-file.ts has its tensors). What the file
+// says is checked first: it may come from anywhere. Imports nothing of Node.
 
 import type { SafetensorsFile, SavedTensor } from '../engine/safetensors.ts'
 import { printable } from '../kernels/printable.ts'

@@ -81,10 +81,10 @@ const rules = {
   ...abortable,
 }
 
-/** Iterates over the batches of an epoch, and reads up to `prefetch` batches ahead. Throws DataError
- *  at once when no batch can be made. An error in a read is thrown when its batch is next. When the
- *  signal is aborted, no further read begins, and the next batch rejects with its reason as soon as
- *  the reads under way have ended. */
+/** Iterates over the batches of an epoch, and reads up to `prefetch` batches ahead. Throws
+ *  DataError at once when no batch can be made. An error in a read is thrown when its batch is
+ *  next. When the signal is aborted, no further read begins, and the next batch rejects with its
+ *  reason as soon as the reads under way have ended. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)
@@ -124,8 +124,8 @@ async function readBatch(
   }
 }
 
-/** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited. Throws
- *  the signal's reason when it is aborted. */
+/** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited.
+ *  Throws the signal's reason when it is aborted. */
 async function* ahead<T>(
   load: (step: number) => Promise<T>,
   from: number,

@@ -1,4 +1,5 @@
-// A set of images whose pixels are in memory. Imports nothing of Node, so that a browser can use it.
+// A set of images whose pixels are in memory. Imports nothing of Node, so that a browser can use
+// it.
 
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
 import type { TypedValues } from '../kernels/op.ts'

@@ -9,8 +9,8 @@ import { nearestName } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError } from './dataset.ts'
 
-/** A file's status, or why there is none. `isMissing` is true if nothing is there, or nothing where a
- *  link leads. */
+/** A file's status, or why there is none. `isMissing` is true if nothing is there, or nothing where
+ *  a link leads. */
 export type Look =
   | { readonly status: Stats; readonly trouble: null; readonly isMissing: false }
   | { readonly status: null; readonly trouble: string; readonly isMissing: boolean }
@@ -81,8 +81,8 @@ export async function namesIn(
   }
 }
 
-/** What to give instead of a folder that does not exist: a name beside it that is like its own, else
- *  what the rule says. */
+/** What to give instead of a folder that does not exist: a name beside it that is like its own,
+ *  else what the rule says. */
 async function hintFor(path: string, rule: string): Promise<string> {
   const [parent, own] = [dirname(path), basename(path)]
   const beside = await readdir(parent).catch(() => [])

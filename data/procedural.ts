@@ -29,8 +29,9 @@ export interface ProceduralOptions {
 const rules = { size: anything, train: anything, test: anything, seed: seedRule }
 
 /** Makes the two halves of the built-in set. Image i has label i % 10 and depends on (seed, half,
- *  i, size) alone. It is drawn when it is first read, in turns with other work, so that a page lives. Throws DataError for a size or count that is
- *  not a positive integer, and for more than 4 GiB in one half. */
+ *  i, size) alone. It is drawn when it is first read, in turns with other work, so that a page
+ *  lives. Throws DataError for a size or count that is not a positive integer, and for more than 4
+ *  GiB in one half. */
 export function procedural(options: ProceduralOptions = {}): Split {
   const {
     size = 32,

@@ -1,8 +1,8 @@
 // Keeps decoded images on disk, so that opening a folder again decodes only new files. A cache is a
 // file of fixed-size records and an index of them. Both are written under temporary names and
 // renamed when complete, the index last. Each writer has a records file of its own. So a process
-// that dies at any point leaves the old cache valid, and several writers replace the whole cache one
-// after the other.
+// that dies at any point leaves the old cache valid, and several writers replace the whole cache
+// one after the other.
 
 import { createHash, randomBytes } from 'node:crypto'
 import {

@@ -7,8 +7,8 @@ import { type RunStore, type PlaceKind, placeKinds } from './place.ts'
 
 const makers = { opfs: opfsPlace, 'indexed-db': indexedDbPlace }
 
-/** Opens the place of this kind, by default all that there are, the best first. Throws Error in words
- *  if there is none: in a page without https, in a sandboxed frame, in some private windows. */
+/** Opens the place of this kind, by default all that there are, the best first. Throws Error in
+ *  words if there is none: in a page without https, in a sandboxed frame, in some private windows. */
 export async function openPlaces(kind?: PlaceKind): Promise<readonly [RunStore, ...RunStore[]]> {
   const reasons: string[] = []
   const places: RunStore[] = []

@@ -1,6 +1,6 @@
 // Runs in the page's private file system (OPFS), a folder each below `kindred`. Every browser that
-// has WebGPU has `createWritable`, in windows and in workers: it writes beside the file and replaces
-// that when it is closed.
+// has WebGPU has `createWritable`, in windows and in workers: it writes beside the file and
+// replaces that when it is closed.
 
 import { reasonOf } from '../kernels/reason-of.ts'
 import type { RunStore, RunFiles } from './place.ts'

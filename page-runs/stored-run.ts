@@ -1,5 +1,5 @@
-// A training that a page keeps: config.json, metrics.jsonl, the newest two checkpoints and the best,
-// and images if given, the same files as those of a run folder.
+// A training that a page keeps: config.json, metrics.jsonl, the newest two checkpoints and the
+// best, and images if given, the same files as those of a run folder.
 
 import type { Split } from '../data/dataset.ts'
 import { IMAGES } from '../data/images-file.ts'
@@ -27,7 +27,8 @@ export interface RunParts {
   readonly release: () => void
 }
 
-/** A training that this page keeps; made by `storedRun` and `storeRun`. It is locked until `close`. */
+/** A training that this page keeps; made by `storedRun` and `storeRun`. It is locked until
+ *  `close`. */
 export class StoredRun implements TrainingStorage {
   /** Name of the run in the page's storage. */
   readonly run: string
@@ -56,8 +57,8 @@ export class StoredRun implements TrainingStorage {
     return this.#config
   }
 
-  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
-   *  keeps, and with the old one intact if it cannot be stored. */
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a
+   *  run keeps, and with the old one intact if it cannot be stored. */
   async writeConfig(config: Config) {
     this.#checkOpen()
     await checkReplacement(this, config)
@@ -65,8 +66,8 @@ export class StoredRun implements TrainingStorage {
     this.#config = config
   }
 
-  /** Appends a metric. It is stored with the next checkpoint: without that, a resumed training makes
-   *  its step again. */
+  /** Appends a metric. It is stored with the next checkpoint: without that, a resumed training
+   *  makes its step again. */
   append(metric: Metric) {
     this.#metrics.push(metric)
     this.#isWritten = false
@@ -99,8 +100,8 @@ export class StoredRun implements TrainingStorage {
     return this.#path(step)
   }
 
-  /** Loads the newest checkpoint that is whole, null if there is none, and returns a line about each
-   *  damaged newer one. Throws Error if all are damaged. */
+  /** Loads the newest checkpoint that is whole, null if there is none, and returns a line about
+   *  each damaged newer one. Throws Error if all are damaged. */
   async latest(): Promise<{
     readonly checkpoint: Checkpoint | null
     readonly damaged: readonly string[]
@@ -139,8 +140,8 @@ export class StoredRun implements TrainingStorage {
     return bytes && decodeImages(bytes, `${this.name}: ${IMAGES}`)
   }
 
-  /** Keeps the images of a training with it. Throws DataError if they take more than 1 GiB, and Error
-   *  in words. */
+  /** Keeps the images of a training with it. Throws DataError if they take more than 1 GiB, and
+   *  Error in words. */
   async keepImages(images: Split) {
     await this.#write(IMAGES, await encodeImages(images))
   }

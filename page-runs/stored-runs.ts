@@ -25,8 +25,8 @@ import { writeFailure } from './write-failure.ts'
 
 /** Options of the functions of stored runs. */
 export interface StoredRunOptions {
-  /** Where runs are kept: 'opfs', the page's private file system, or 'indexed-db'. By default runs are
-   *  found in both, and new ones are kept in the first that there is. */
+  /** Where runs are kept: 'opfs', the page's private file system, or 'indexed-db'. By default runs
+   *  are found in both, and new ones are kept in the first that there is. */
   readonly place?: PlaceKind
 }
 
@@ -51,8 +51,8 @@ const aName = rule(
   (v) => typeof v === 'string' && /^(?!\.)[^/\\]{1,100}$/.test(v) && !/\p{Cs}/u.test(v),
 )
 
-/** Opens the run that this page keeps under `name`, or makes it with `config`, for `train`. Locks it
- *  until `close`, or until the page ends. Throws Error if it is in use, is not there and has no
+/** Opens the run that this page keeps under `name`, or makes it with `config`, for `train`. Locks
+ *  it until `close`, or until the page ends. Throws Error if it is in use, is not there and has no
  *  `config`, or has other settings than `config`. */
 export async function storedRun(
   name: string,
@@ -81,10 +81,10 @@ export async function storedRun(
   })
 }
 
-/** Stores a copy of a run, from any storage, under a new name, whole or not at all. The copy is open
- *  and locked. Throws Error if there is such a run, it is in use, there is no room, or `from` has no
- *  checkpoint yet, a wrong configuration, or another one than its checkpoint. `onNote` receives a
- *  line about each damaged checkpoint that is left out. */
+/** Stores a copy of a run, from any storage, under a new name, whole or not at all. The copy is
+ *  open and locked. Throws Error if there is such a run, it is in use, there is no room, or `from`
+ *  has no checkpoint yet, a wrong configuration, or another one than its checkpoint. `onNote`
+ *  receives a line about each damaged checkpoint that is left out. */
 export async function storeRun(
   name: string,
   from: TrainingStorage,
@@ -159,7 +159,8 @@ export async function removeRun(name: string, options: StoredRunOptions = {}) {
   })
 }
 
-/** Opens the place and locks a run, then runs `body` with the function that unlocks it. Unlocks it if
+/** Opens the place and locks a run, then runs `body` with the function that unlocks it. Unlocks it
+ *  if
  *  `body` throws. */
 async function locked<T>(
   name: string,

@@ -1,5 +1,5 @@
-// What pages and workers have for keeping files: the parts of it that runs use. lib.dom.d.ts declares
-// all of it, but is not for Node.
+// What pages and workers have for keeping files: the parts of it that runs use. lib.dom.d.ts
+// declares all of it, but is not for Node.
 
 /** A folder of the private file system (OPFS). */
 export interface WebFolder {

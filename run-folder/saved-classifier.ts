@@ -39,8 +39,8 @@ const whole = having('a fine-tuned network', 'config', 'tensors', 'classes', 'ab
 const namesRule = rule('an array of names, at least one', (v) => isNames(v))
 
 /** Encodes a fine-tuned network as the bytes of a safetensors file, with a digest that
- *  `openClassifier` checks. Its head is gone, so that its kNN compares the encoder's features. Throws
- *  TypeError for classes that are no names, or that share one. */
+ *  `openClassifier` checks. Its head is gone, so that its kNN compares the encoder's features.
+ *  Throws TypeError for classes that are no names, or that share one. */
 export function encodeClassifier(network: FineTuned): Uint8Array {
   const { config, tensors, classes, about } = checkValue(
     'encodeClassifier',
@@ -61,8 +61,8 @@ export function encodeClassifier(network: FineTuned): Uint8Array {
   return encodeStamped({ tensors, metadata })
 }
 
-/** Opens a fine-tuned network, as `kindred eval finetune` saves it. Throws Error in words for a file
- *  without a classifier, for one that is not as it was saved, and like `openEncoder`. */
+/** Opens a fine-tuned network, as `kindred eval finetune` saves it. Throws Error in words for a
+ *  file without a classifier, for one that is not as it was saved, and like `openEncoder`. */
 export async function openClassifier(path: string): Promise<OpenedClassifier> {
   checkValue('openClassifier', 'path', path, text)
   const saved = await openEncoder(path, { layer: 'features' })

@@ -9,8 +9,8 @@ import { checkGpu } from '../models/model.ts'
 
 /** Options of `trainInBackground`. */
 export interface BackgroundOptions extends Abortable {
-  /** `Gpu.budget` while the loop runs: most milliseconds of a submit. The Gpu's own by default, or 8,
-   *  half a frame. Null submits whole steps. */
+  /** `Gpu.budget` while the loop runs: most milliseconds of a submit. The Gpu's own by default, or
+   *  8, half a frame. Null submits whole steps. */
   readonly budget?: number | null
   /** How many steps are on their way at a time; 2 by default, so that the GPU never waits. */
   readonly ahead?: number
@@ -25,13 +25,14 @@ const iterable = rule(
   (v) => typeof v === 'object' && v !== null && (Symbol.asyncIterator in v || Symbol.iterator in v),
 )
 
-/** Makes a step on each batch and yields its loss, in order; of several numbers the first. A step is
- *  submitted in pieces (`Gpu.budget`), and the event loop has its turns between steps, so a page
+/** Makes a step on each batch and yields its loss, in order; of several numbers the first. A step
+ *  is submitted in pieces (`Gpu.budget`), and the event loop has its turns between steps, so a page
  *  goes on drawing and answering. The losses are those of a plain loop, bit for bit. When the loop
  *  ends, by `break`, an error or the signal, the steps that were begun are finished first, and the
- *  Gpu's budget is what it was. Of several loops on one Gpu the smallest budget holds, until the last
- *  has ended. Rejects with the signal's reason when it is aborted. Throws TypeError for wrong
- *  arguments, ShapeError where step returns no number, and what `step`, `batches` and `Gpu.read` throw. */
+ *  Gpu's budget is what it was. Of several loops on one Gpu the smallest budget holds, until the
+ *  last has ended. Rejects with the signal's reason when it is aborted. Throws TypeError for wrong
+ *  arguments, ShapeError where step returns no number, and what `step`, `batches` and `Gpu.read`
+ *  throw. */
 export function trainInBackground<Batch>(
   gpu: Gpu,
   step: (batch: Batch) => Tensor,

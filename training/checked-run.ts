@@ -35,9 +35,9 @@ const rules = {
 const remedy = 'the file is damaged'
 
 /** Checks a training that a program has stored in a form of its own, as `unpackRun` checks a packed
- *  one, and returns it. Throws Error in words for a wrong field of the configuration or of a metric,
- *  a checkpoint without its step or with a value that is not finite, and one that was made with other
- *  settings. Messages begin with `name`. */
+ *  one, and returns it. Throws Error in words for a wrong field of the configuration or of a
+ *  metric, a checkpoint without its step or with a value that is not finite, and one that was made
+ *  with other settings. Messages begin with `name`. */
 export function checkedRun(parts: UncheckedRun, name = 'the training'): CheckedRun {
   checkValue('checkedRun', 'name', name, text)
   checkValue('checkedRun', 'parts', parts, record)

@@ -12,8 +12,8 @@ export const encodeCheckpoint = ({
 }: Pick<Checkpoint, 'step' | 'tensors' | 'metadata'>): Promise<Uint8Array<ArrayBuffer>> =>
   encodeDigested({ tensors, metadata: { ...metadata, step: String(step) } })
 
-/** Decodes the file of a checkpoint. Messages call it `path`. Throws Error in words if it is damaged,
- *  or none of a run. */
+/** Decodes the file of a checkpoint. Messages call it `path`. Throws Error in words if it is
+ *  damaged, or none of a run. */
 export async function decodeCheckpoint(bytes: Uint8Array, path: string): Promise<Checkpoint> {
   return wholeCheckpoint(await decodeDigested(bytes, path), path)
 }

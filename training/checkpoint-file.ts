@@ -20,8 +20,8 @@ export const stepsIn = (names: readonly string[]): readonly number[] =>
     .map(Number)
     .sort((a, b) => b - a)
 
-/** Returns the content of the file at `path` as a checkpoint. Throws Error in words if it is none, or
- *  holds what nothing can go on from. */
+/** Returns the content of the file at `path` as a checkpoint. Throws Error in words if it is none,
+ *  or holds what nothing can go on from. */
 export function wholeCheckpoint({ tensors, metadata }: SafetensorsFile, path: string): Checkpoint {
   const step = wholeIn(metadata, 'step')
   if (step === undefined)

@@ -98,8 +98,8 @@ export async function lossOf(gpu: Gpu, error: unknown): Promise<DeviceLostError 
   }
 }
 
-/** Opens a Gpu after a loss. A driver may need seconds until it has a device again. Resolves to null
- *  as soon as the signal is aborted. */
+/** Opens a Gpu after a loss. A driver may need seconds until it has a device again. Resolves to
+ *  null as soon as the signal is aborted. */
 async function reopened<T>(on: OnDevice<T>, loss: Error): Promise<Gpu | null> {
   const { name, open, close = destroy, signal, pauses = PAUSES } = on
   let cause: unknown = loss

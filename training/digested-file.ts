@@ -1,4 +1,5 @@
-// A safetensors file with the digest of its contents, without Node. Files that Node saves are the same.
+// A safetensors file with the digest of its contents, without Node. Files that Node saves are the
+// same.
 
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { DIGEST, digestedBytes } from '../engine/file-digest.ts'

@@ -47,8 +47,8 @@ export const digestsIn = (metadata: Readonly<Record<string, string>>): Partial<D
   ...(metadata[MEASURED] !== undefined && { measured: metadata[MEASURED] }),
 })
 
-/** Tells whether a checkpoint's metadata hold a digest of the images that it was trained on, of today
- *  or of older versions. */
+/** Tells whether a checkpoint's metadata hold a digest of the images that it was trained on, of
+ *  today or of older versions. */
 export const holdsImages = (metadata: Readonly<Record<string, string>>) =>
   metadata[IMAGES] !== undefined || metadata['images'] !== undefined
 

@@ -118,8 +118,8 @@ export class KnnProbe {
     return { knn: percent(near), ...(fitted && { probe: percent(right) }) }
   }
 
-  /** Fits a linear probe to the features of the bank, or of a part that is balanced by class if they
-   *  take more than 512 MiB. `bank` are the features of the whole bank, null of a part. */
+  /** Fits a linear probe to the features of the bank, or of a part that is balanced by class if
+   *  they take more than 512 MiB. `bank` are the features of the whole bank, null of a part. */
   async #fitted(rows: (set: Dataset) => Promise<Embeddings>, D: number, ending: Abortable) {
     const gpu = (this.#exact ??= inF32(this.#gpu))
     const classes = this.bank.classes.length

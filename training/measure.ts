@@ -1,4 +1,5 @@
-// Measures kNN accuracy, a linear probe and collapse during a training, prints them, and finds the best accuracy.
+// Measures kNN accuracy, a linear probe and collapse during a training, prints them, and finds the
+// best accuracy.
 
 import { describe } from '../kernels/options.ts'
 import type { Model } from '../models/model.ts'

@@ -22,9 +22,9 @@ export interface RunContents {
 /** Receives a line about something that was left out, such as a damaged checkpoint. */
 export type OnNote = (line: string) => void
 
-/** Reads a run from its storage, to copy it, with the images that it keeps if asked. Throws Error if
- *  it has no checkpoint yet, a wrong configuration, or another one than its checkpoint: nothing could
- *  go on from the copy. */
+/** Reads a run from its storage, to copy it, with the images that it keeps if asked. Throws Error
+ *  if it has no checkpoint yet, a wrong configuration, or another one than its checkpoint: nothing
+ *  could go on from the copy. */
 export async function contentsOf(
   storage: TrainingStorage,
   onNote: OnNote,

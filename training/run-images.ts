@@ -1,5 +1,5 @@
-// The images of a run as bytes beside it, so that a page and a server train on the same ones, though
-// they decode and scale pictures differently.
+// The images of a run as bytes beside it, so that a page and a server train on the same ones,
+// though they decode and scale pictures differently.
 
 import { checkValue, text } from '../kernels/options.ts'
 import { DataError, type Split, checkSplit } from '../data/dataset.ts'

@@ -46,7 +46,8 @@ export function fitsAt(schema: v.GenericSchema, input: unknown, path: Path, valu
 export const isKnownAt = (schema: v.GenericSchema, input: unknown, path: Path): boolean =>
   schemaAt(schema, input, path) !== null
 
-/** Returns the schema of a field that is given, or null for a path that the schema does not know. */
+/** Returns the schema of a field that is given, or null for a path that the schema does not
+ *  know. */
 function schemaAt(schema: v.GenericSchema, input: unknown, path: Path): v.GenericSchema | null {
   let [node, value]: [Node | null, unknown] = [schema, input]
   for (const key of path) {

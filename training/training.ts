@@ -150,7 +150,8 @@ export class Training {
     if (best || (isDue && this.#saved < state.step)) await this.#save(best, saved)
   }
 
-  /** Compiles a step's kernels in the background before the first, so that a page does not freeze. */
+  /** Compiles a step's kernels in the background before the first, so that a page does not
+   *  freeze. */
   async #warmed(images: ImageBatch, indices: IndexList) {
     if (this.#isWarm) return
     this.#progress.note('compiling kernels for the first step, which takes a while the first time')

@@ -4,8 +4,8 @@ import { gzipSync } from 'fflate'
 
 const [END, ENTRY] = [0x06054b50, 0x02014b50] // signatures (APPNOTE.TXT 4.3.16, 4.3.12)
 
-/** Lists the CRC-32 of each entry in the order of the zip's list; none for a zip of more than 4 GiB,
- *  whose list has another form. */
+/** Lists the CRC-32 of each entry in the order of the zip's list; none for a zip of more than 4
+ *  GiB, whose list has another form. */
 export function checksumsIn(zip: Uint8Array): readonly number[] {
   const view = new DataView(zip.buffer, zip.byteOffset, zip.byteLength)
   let end = zip.length - 22

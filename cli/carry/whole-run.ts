@@ -1,5 +1,5 @@
-// kindred export and import of whole runs: one file, with which a page or another machine goes on. It
-// may carry the images as they are trained on, since a page decodes and scales them otherwise.
+// kindred export and import of whole runs: one file, with which a page or another machine goes on.
+// It may carry the images as they are trained on, since a page decodes and scales them otherwise.
 
 import { rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'

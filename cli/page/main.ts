@@ -1,5 +1,5 @@
-// Runs in the page: draws its charts and its map, again when colours change, and follows a page that
-// is served.
+// Runs in the page: draws its charts and its map, again when colours change, and follows a page
+// that is served.
 
 import { drawCharts } from './charts.ts'
 import { drawMap } from './map.ts'

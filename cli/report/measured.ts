@@ -1,5 +1,5 @@
-// report.json: what is measured of a run's encoder for its report, kept so that the page can be made
-// again without a GPU.
+// report.json: what is measured of a run's encoder for its report, kept so that the page can be
+// made again without a GPU.
 
 import * as v from 'valibot'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// The frame of report.html and of other pages with charts: one file that needs nothing from outside.
+// The frame of report.html and of other pages with charts: one file that needs nothing from
+// outside.
 
 import { createHash } from 'node:crypto'
 import script from 'page:main.ts'

@@ -110,8 +110,8 @@ const headers = {
   'cache-control': 'no-store',
 } as const
 
-/** The names under which the page is asked for. Another is that of a foreign site, whose address was
- *  made this machine's (DNS rebinding). */
+/** The names under which the page is asked for. Another is that of a foreign site, whose address
+ *  was made this machine's (DNS rebinding). */
 const hosts = (port: number) => ['127.0.0.1', 'localhost'].map((name) => `${name}:${port}`)
 
 function refuse(response: ServerResponse, status: number, why: string): null {

@@ -1,5 +1,5 @@
-// timings.jsonl: the speed of a training, in a file of its own, so that metrics.jsonl stays the same
-// bytes however often a run was resumed.
+// timings.jsonl: the speed of a training, in a file of its own, so that metrics.jsonl stays the
+// same bytes however often a run was resumed.
 
 import { appendFile, readFile } from 'node:fs/promises'
 import { isObject, parse } from '../../training/json.ts'

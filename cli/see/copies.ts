@@ -31,8 +31,8 @@ export interface Copies {
   readonly groups: Uint32Array
 }
 
-/** Finds copies: pairs among each image's 20 nearest whose grey pixels are equal, or agree by `least`
- *  and in what is fine. It holds 2,304 bytes of each image beside the features. */
+/** Finds copies: pairs among each image's 20 nearest whose grey pixels are equal, or agree by
+ *  `least` and in what is fine. It holds 2,304 bytes of each image beside the features. */
 export async function copiesAmong(
   gpu: Gpu,
   rows: Embeddings,
@@ -68,8 +68,8 @@ export async function copiesAmong(
   }
 }
 
-/** Reads all images whole, in grey, stretched to squares: of image i the first `sides[i]` squared of
- *  the 2,304 bytes from 2,304 i on. Small ones are not enlarged. */
+/** Reads all images whole, in grey, stretched to squares: of image i the first `sides[i]` squared
+ *  of the 2,304 bytes from 2,304 i on. Small ones are not enlarged. */
 async function greyOf(pictures: Pictures, progress: Progress) {
   const { size } = pictures.set
   const images = counted(size, 'image')

@@ -9,8 +9,8 @@ import type { Pictures } from './pictures.ts'
 
 type Named = Pick<Pictures, 'names' | 'paths'>
 
-/** Returns the places of the images that a file names: as lists name them, or by their paths. Throws
- *  Error for a line that names none, or one of the `tests`. */
+/** Returns the places of the images that a file names: as lists name them, or by their paths.
+ *  Throws Error for a line that names none, or one of the `tests`. */
 export async function placesOfList(path: string, images: Named, tests?: Named): Promise<number[]> {
   const lines = new TextDecoder().decode(await readBytes(path)).split(/\r?\n/)
   const given = lines.filter((line) => line !== '')

@@ -18,8 +18,9 @@ const MOST_BYTES = 2 ** 26
 const MOST_PIXELS = 1e8
 const TOLD = 10 // files left out whose reasons are printed
 
-/** Makes a set of single image files, decoded to the encoder's squares as they are read. A file that
- *  is no image is read as black, and its reason kept in `broken`. Throws UsageError for a folder. */
+/** Makes a set of single image files, decoded to the encoder's squares as they are read. A file
+ *  that is no image is read as black, and its reason kept in `broken`. Throws UsageError for a
+ *  folder. */
 export async function openFiles(files: readonly string[], side: number): Promise<Pictures> {
   for (const file of files) {
     const { status } = await lookAt(file)
@@ -58,8 +59,8 @@ async function decoded(file: string, side: number): Promise<Uint8Array | DataErr
   }
 }
 
-/** Computes the features of images as `featuresSeen` does, and returns them with their images: those
- *  that could be read. Notes the others. Throws DataError where none could. */
+/** Computes the features of images as `featuresSeen` does, and returns them with their images:
+ *  those that could be read. Notes the others. Throws DataError where none could. */
 export async function picturesSeen(
   gpu: Gpu,
   saved: OpenedEncoder,

@@ -15,8 +15,8 @@ export type FileParts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 const unfinished = new Set<string>()
 
-/** Removes unfinished files and ends the process with 130 at Ctrl-C, SIGTERM and SIGHUP, after `say`,
- *  if that is given. */
+/** Removes unfinished files and ends the process with 130 at Ctrl-C, SIGTERM and SIGHUP, after
+ *  `say`, if that is given. */
 export function leaveClean(say?: () => void) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
@@ -27,8 +27,8 @@ export function leaveClean(say?: () => void) {
 }
 
 /** Throws Error if a file or folder cannot be made at `path`: something is there and `force` is
- *  false, or its folder is missing or closed to writing. `flag` names it. Throws UsageError for a name
- *  that is only an ending, as '.csv'. */
+ *  false, or its folder is missing or closed to writing. `flag` names it. Throws UsageError for a
+ *  name that is only an ending, as '.csv'. */
 export async function checkFree(flag: string, path: string, force = false) {
   if (/^\.[^.]*$/.test(basename(path)))
     throw new UsageError(`${flag}: must have a name before its ending, got ${path}`)

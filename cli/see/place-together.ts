@@ -1,5 +1,6 @@
 // Gives finished files their names, all or none. It never waits, so no signal comes between two. A
-// power cut may: each file is whole then, and what was replaced is still beside it, under a hidden name.
+// power cut may: each file is whole then, and what was replaced is still beside it, under a hidden
+// name.
 
 import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -14,8 +15,8 @@ interface Placed {
 }
 
 /** Gives each draft its name; with `force` it replaces what has that name. `onTurn` hears each path
- *  before it. The names are on disk when it returns. Throws the file system's error, once all is as it
- *  was before. */
+ *  before it. The names are on disk when it returns. Throws the file system's error, once all is as
+ *  it was before. */
 export function placeTogether(
   drafts: readonly { readonly path: string; readonly draft: string }[],
   force: boolean,
@@ -72,8 +73,9 @@ function putBack({ path, old, isNew }: Placed): Error[] {
   }
 }
 
-/** Gives the file at a path a hidden name beside it, and returns that; null if there is none. What a
- *  crash has left under such a name stays. Throws for a folder, which a rename would move away. */
+/** Gives the file at a path a hidden name beside it, and returns that; null if there is none. What
+ *  a crash has left under such a name stays. Throws for a folder, which a rename would move
+ *  away. */
 function keepOld(path: string): string | null {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return null

@@ -64,8 +64,8 @@ function pairOf(seed, i, side) {
   return { kind, pixels }
 }
 
-/** Draws pairs `first` to `first + count - 1`: u8 pictures [count, side, side, 3], their captions and
- *  kinds. */
+/** Draws pairs `first` to `first + count - 1`: u8 pictures [count, side, side, 3], their captions
+ *  and kinds. */
 export function pairs({ seed = 0, first = 0, count, side = 32 }) {
   const all = Array.from({ length: count }, (_, n) => pairOf(seed, first + n, side))
   const images = new Uint8Array(count * side * side * 3)

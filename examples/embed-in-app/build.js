@@ -1,4 +1,5 @@
-// Builds the app into examples/embed-in-app/dist/: static files for any host. Kindred must be built.
+// Builds the app into examples/embed-in-app/dist/: static files for any host. Kindred must be
+// built.
 //   node examples/embed-in-app/build.js
 
 import { cpSync, mkdirSync, rmSync } from 'node:fs'

@@ -158,7 +158,8 @@ export interface PhotoWorker {
   drawBuiltIn(options: BuiltInOptions, tell: Tell<ReadEvent>): Promise<PictureSet>
   /** Begins a training, which ends at its last step or by `pause`. Rejects while another runs. */
   begin(choice: Choice, tell: Tell<RunEvent>): Promise<Ended>
-  /** Goes on with a training, up to `steps` if they are more than it had. Rejects while one runs. */
+  /** Goes on with a training, up to `steps` if they are more than it had. Rejects while one
+   *  runs. */
   goOn(tell: Tell<RunEvent>, steps?: number): Promise<Ended>
   /** Asks a training to finish its step, save and end. */
   pause(): Promise<void>

@@ -93,7 +93,8 @@ const pause = () =>
 
 let seed = 1
 
-/** NumbersPanel from 0 to 1, the same in every visit: a multiplicative generator (Park and Miller 1988). */
+/** NumbersPanel from 0 to 1, the same in every visit: a multiplicative generator (Park and Miller
+ *  1988). */
 function random(): number {
   seed = (seed * 48271) % 2147483647
   return seed / 2147483647

@@ -1,5 +1,6 @@
 // The picture of the first screen: patterns that find together, which is what a training does. They
-// are drawn here, from the built-in set; by its file, so that the page loads no other of the library.
+// are drawn here, from the built-in set; by its file, so that the page loads no other of the
+// library.
 
 import { procedural } from '../../../data/procedural.ts'
 import { placesOfHero } from './hero-places.ts'

@@ -33,8 +33,8 @@ export function closePairs({ indices, cosines, k }: Neighbourhood): PicturePair[
   return pairs.sort((p, q) => q.cosine - p.cosine || p.a - q.a || p.b - q.b)
 }
 
-/** Pictures by their mean similarity to their nearest, the most unlike first (Ramaswamy, Rastogi and
- *  Shim 2000). */
+/** Pictures by their mean similarity to their nearest, the most unlike first (Ramaswamy, Rastogi
+ *  and Shim 2000). */
 export function loners({ cosines, k }: Neighbourhood): { picture: number; cosine: number }[] {
   const means = Array.from({ length: k === 0 ? 0 : cosines.length / k }, (_, picture) => {
     let sum = 0

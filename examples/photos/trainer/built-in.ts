@@ -1,5 +1,5 @@
-// The built-in pictures: ten kinds of patterns, drawn here. Their classes are known, so the page can
-// say how often neighbours agree.
+// The built-in pictures: ten kinds of patterns, drawn here. Their classes are known, so the page
+// can say how often neighbours agree.
 
 import type { BuiltInOptions } from '../common/api.ts'
 import { type Dataset, procedural, select } from 'kindred'

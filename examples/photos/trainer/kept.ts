@@ -1,6 +1,6 @@
-// The training that this browser keeps, in the origin's private file system: a file of the training,
-// which names the file of its pictures. A file is replaced as a whole when its writer is closed, so
-// that a closed tab leaves the old one or the new one.
+// The training that this browser keeps, in the origin's private file system: a file of the
+// training, which names the file of its pictures. A file is replaced as a whole when its writer is
+// closed, so that a closed tab leaves the old one or the new one.
 
 const FOLDER = 'kindred-photos'
 const ENDING = '.safetensors'
@@ -34,7 +34,8 @@ async function fileOf(name: string): Promise<File | null> {
 export const isKept = async (name: string): Promise<boolean> =>
   ((await fileOf(name))?.size ?? 0) > 0
 
-/** Stores or replaces a file as a whole. Resolves to its bytes. When it fails, the old file stays. */
+/** Stores or replaces a file as a whole. Resolves to its bytes. When it fails, the old file
+ *  stays. */
 export async function writeKept(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
   const handle = await (await folder()).getFileHandle(name + ENDING, { create: true })
   const writer = await handle.createWritable()
@@ -69,7 +70,8 @@ export async function deleteKept(name: string): Promise<void> {
 
 let owned: Promise<boolean> | null = null
 
-/** Claims the storage for this tab, as long as it lives. Resolves to false if another tab has it. */
+/** Claims the storage for this tab, as long as it lives. Resolves to false if another tab has
+ *  it. */
 export const claimKept = (): Promise<boolean> =>
   (owned ??= new Promise((resolve, reject) => {
     navigator.locks

@@ -158,8 +158,8 @@ function checkLength(config: TrainConfig, step: number, pictures: number) {
   if (step > steps) throw new Error(`it is at step ${step}, after its last step of ${steps}`)
 }
 
-/** Checks a training that comes from elsewhere, on so many pictures, as one that this page can go on
- *  with. Throws Error in words. */
+/** Checks a training that comes from elsewhere, on so many pictures, as one that this page can go
+ *  on with. Throws Error in words. */
 export function checkedForPage(
   given: object,
   pictures: number,
