@@ -93,8 +93,9 @@ async function knnInPlace(
   features: Tensor,
   labels: IndexList | Tensor,
   queries: Tensor,
-  { k: wanted, temperature, chunk, classes: told, normalized = false, signal }: Settings,
+  { k: wanted, temperature, chunk, classes: told, normalized = false, ...heard }: Settings,
 ): Promise<KnnResult> {
+  const { signal, onProgress } = heard
   const [M, Q] = rowsOf(features, queries)
   const k = Math.min(wanted, M)
   // before any await: a step that runs meanwhile may free what an earlier one returned
@@ -118,6 +119,7 @@ async function knnInPlace(
     const counted = Promise.all([gpu.read(votes), gpu.read(largest)])
     const [v, most] = await unlessAborted(signal, counted)
     judge({ v, most, classes, temperature }, start, result)
+    onProgress?.({ done: M * end, total: M * Q })
   }
   return result
 }
@@ -128,7 +130,7 @@ async function knnOfSlabs(
   features: Tensor | Rows,
   labels: IndexList | Tensor,
   queries: Tensor | FeatureRows,
-  { k, temperature, chunk, classes: told, normalized = false, slab, signal }: Settings,
+  { k, temperature, chunk, classes: told, normalized = false, slab, signal, ...more }: Settings,
 ): Promise<KnnResult> {
   const host = [onHost('knn', 'features', features), onHost('knn', 'queries', queries)] as const
   const reading = Promise.all([...host, labelsOf(labels)])
@@ -136,7 +138,9 @@ async function knnOfSlabs(
   const { bankLabels, classes } = checkLabels(given, told)
   if ('features' in bank) checkCount(bankLabels, [bank.M, bank.D])
   const result = emptyResult(gpu, asked.M, classes)
-  const at = { owner: 'knn', k, normalized, chunk, slab, signal, size: bankLabels.length }
+  const { onProgress } = more
+  const size = bankLabels.length
+  const at = { owner: 'knn', k, normalized, chunk, slab, signal, onProgress, size }
   const lists = await search(gpu, bank, asked, at)
   if (lists.M === 0) throw new ShapeError('knn: features [M, D] must have M at least 1, got none')
   checkCount(bankLabels, [lists.M, asked.D])

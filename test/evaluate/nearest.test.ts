@@ -243,6 +243,14 @@ test('nearest tells how many pairs have been compared', async ({ gpu }) => {
   assert.equal(await toldOf(bank, { chunk: 60 }), ['60 of 140', '120 of 140', '140 of 140'])
   assert.equal(await toldOf(bank, { slab: 15 }), ['70 of 140', '140 of 140'])
   assert.equal(await toldOf(partsOf(bank, [12, 8])), ['84 of Infinity', '140 of Infinity'])
+  const on = ({ features, M, D }: Embeddings) => gpu.tensor(features, [M, D])
+  const labels = new Int32Array(20)
+  for (const given of [bank, on(bank)]) {
+    const heard: number[] = []
+    const onProgress = ({ done }: { readonly done: number }) => heard.push(done)
+    await knn(given, labels, on(queries), { k: 2, chunk: 60, gpu, onProgress })
+    assert.equal(heard, [60, 120, 140])
+  }
   const stop = () => {
     throw new Error('enough')
   }

@@ -35,7 +35,7 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(knn, x, [0, 1], x, { neighbours: 5 }),
-      `knn: there is no option 'neighbours'; its options are k, temperature, classes, normalized, chunk, slab, gpu, signal`,
+      `knn: there is no option 'neighbours'; its options are k, temperature, classes, normalized, chunk, slab, gpu, onProgress, signal`,
     ],
     [
       'rows misspelt',
@@ -50,7 +50,7 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'a slab misspelt',
       () => call(nearest, x, x, 1, { slabs: 5 }),
-      `nearest: there is no option 'slabs'; did you mean 'slab'? Its options are normalized, chunk, slab, gpu, signal`,
+      `nearest: there is no option 'slabs'; did you mean 'slab'? Its options are normalized, chunk, slab, gpu, onProgress, signal`,
     ],
     [
       'numbers for queries',
