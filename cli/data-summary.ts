@@ -41,8 +41,7 @@ export function checkMeasurable(command: string, source: string, { train, test }
 }
 
 /** Prints the source, by its `name`, the number of images, the classes and the files left out.
- *  Under
- *  --json it is one event. */
+ *  Under --json it is one event. */
 export function tellData(data: Split, progress: Progress, name = data.train.name) {
   const { train, test, about } = data
   const skipped = skippedOf(data)

@@ -1,6 +1,5 @@
 // Reads what a kernel declares from its WGSL: the entry point's name, the bindings and the members
-// of
-// `struct Params`.
+// of `struct Params`.
 
 import { describe } from './options.ts'
 

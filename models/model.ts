@@ -53,8 +53,7 @@ export const checkMode = (owner: string, mode: Mode): Mode => {
 }
 
 /** Returns the options of `dropout`, `dropPath` and your own draws in this mode, but for the
- *  layer's
- *  `stream`. Throws TypeError in training without `mode.draws`. */
+ *  layer's `stream`. Throws TypeError in training without `mode.draws`. */
 export const drawsOf = (mode: Mode) => layerDraws('drawsOf', mode)
 
 /** `drawsOf`, whose messages begin with `owner`. */

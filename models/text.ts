@@ -71,9 +71,8 @@ export function bagOfTokens(gpu: Gpu, options: BagOptions = {}): Model {
 /** Makes a transformer over tokens [N, L], L at most `length`, i32, or f32 that are whole ->
  *  features [N, width]: token and position embeddings, pre-norm blocks with attention in both
  *  directions, a layer norm, and the mean over a text's tokens. Padding takes no part; a text
- *  without tokens gives
- *  0. Blocks are named and started as the vision transformers'. Throws TypeError for wrong options,
- *  RangeError for sizes that do not divide. */
+ *  without tokens gives 0. Blocks are named and started as the vision transformers'. Throws
+ *  TypeError for wrong options, RangeError for sizes that do not divide. */
 export function textTransformer(gpu: Gpu, options: TextOptions): Model {
   const owner = 'textTransformer'
   checkGpu(owner, gpu)

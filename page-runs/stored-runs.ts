@@ -160,8 +160,7 @@ export async function removeRun(name: string, options: StoredRunOptions = {}) {
 }
 
 /** Opens the place and locks a run, then runs `body` with the function that unlocks it. Unlocks it
- *  if
- *  `body` throws. */
+ *  if `body` throws. */
 async function locked<T>(
   name: string,
   { place: kind }: StoredRunOptions,

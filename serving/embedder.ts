@@ -109,8 +109,7 @@ export class Embedder extends ServiceFront<Uint8Array, Float32Array, Plans> {
 
   /** Embeds the `N` images that `read` resolves to, of one size. They have their places in the
    *  queue before `read` is called, so that no more images are in memory than the queue holds.
-   *  Throws what
-   *  `read` and `embedPixels` throw. */
+   *  Throws what `read` and `embedPixels` throw. */
   async embedFrom(
     N: number,
     read: () => PixelImages | Promise<PixelImages>,

@@ -1,8 +1,8 @@
 // TensorBoard's event files: each record a protocol buffer in TFRecord's frame.
 //
 //   record  = length u64, masked CRC of length u32, data, masked CRC of data u32, little-endian
-//   masked  = ((crc >>> 15) | (crc << 17)) + 0xa282ead8, crc = CRC-32C (tensorflow,
-// record_writer.h)
+//   masked  = ((crc >>> 15) | (crc << 17)) + 0xa282ead8, crc = CRC-32C
+//             (tensorflow, record_writer.h)
 //   Event   = 1: wall_time double, 2: step int64, 3: file_version string, 5: Summary
 //   Summary = 1: repeated Value, Value = 1: tag string, 2: simple_value float
 // Fields: tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.

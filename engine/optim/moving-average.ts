@@ -40,8 +40,7 @@ export class MovingAverage {
   /** Pairs the `followers` k with the `leaders` q: by name, or, of an optimizer without any of
    *  these names, by order. `alone` are parameters of the optimizer that nothing follows, its last
    *  ones; none by default. The followers move into one flat buffer and keep their values until the
-   *  first
-   *  `update`: `update(0)` makes them copies. Throws TypeError for other arguments, and Error
+   *  first `update`: `update(0)` makes them copies. Throws TypeError for other arguments, and Error
    *  unless all others pair and have the same shapes. */
   constructor(leaders: FlatOptimizer | Named, followers: Named, alone: Named = {}) {
     checkValue('MovingAverage', 'what is followed', leaders, optimizerOrNamed)

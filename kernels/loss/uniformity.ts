@@ -132,9 +132,8 @@ export interface UniformityOptions {
 
 /** The uniformity of rows z [N, D] -> []: 0 when all are one direction, negative the better they
  *  spread over the sphere. Pairs of a row with itself do not count. Rows are normalised inside
- *  unless
- *  `normalized`. Memory is O(N D). Throws ShapeError for fewer than two rows, and RangeError for
- *  t. */
+ *  unless `normalized`. Memory is O(N D). Throws ShapeError for fewer than two rows, and RangeError
+ *  for t. */
 export function uniformity(z: Tensor, options: UniformityOptions = {}): Tensor {
   const { t = 2, normalized = false } = checkOptions('uniformity', options, {
     t: positive,

@@ -1,6 +1,6 @@
 // The gradients of batch normalisation, in two passes over the images:
-//   dbeta = sum(dz)    dgamma = sum(dz x^)    dx = gamma / deviation (dz - mean(dz) - x^ mean(dz
-//   x^))
+//   dbeta = sum(dz)    dgamma = sum(dz x^)
+//   dx = gamma / deviation (dz - mean(dz) - x^ mean(dz x^))
 // x^ is the normalised x, dz is dy where ReLU let it through, else 0, and mean() is over the batch.
 // Outside training the statistics are constants, and dx has its first term alone (share = 0).
 //

@@ -5,8 +5,7 @@
 // https://arxiv.org/abs/2205.14135), and nothing of its size is stored.
 //
 // A kernel that uses `score` binds `rows`, an array of Rows, and `columns` of Columns. One that
-// uses
-// `addWeightedSum` also binds `values` of f32 and `partial` of Partial. Their Params have
+// uses `addWeightedSum` also binds `values` of f32 and `partial` of Partial. Their Params have
 //   rows, D    size of `rows` [D, rows]: feature by feature, padded to whole tiles; or `byRow`
 //   columns    their number; an index beyond it reads the last column, and must get weight 0
 //   along, sum distance in `columns` from a column to the next, and from a feature to the next

@@ -80,13 +80,11 @@ export const normBindings = (mask: NormMask): Wgsl => wgsl`
 
 /** After `piecesCode`, for 16 columns at a time:
  *  - `storeChunk(thread, subgroup, row, column, upper piece, lower piece) -> f32`: a lane's sum
- *  over 32
- *    rows. The lower lanes have dz, the upper ones dz x^. A thread reads four columns of every
- *    eighth row.
+ *    over 32 rows. The lower lanes have dz, the upper ones dz x^. A thread reads four columns of
+ *    every eighth row.
  *  - `storeTotal(thread, row, column, total)`, of 64 rows;
  *  - `storeShared(thread, subgroup, row, column, total)`, of 32, added to those of the subgroup
- *  below
- *    where 64 begin.
+ *    below where 64 begin.
  *  `exact`: f16x3, whose pieces have two parts each. */
 export const subgroupNormSums = (exact: boolean): Wgsl => {
   const pieces = exact

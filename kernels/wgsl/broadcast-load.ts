@@ -16,8 +16,7 @@ export interface FragmentLoad {
   readonly thread: Wgsl
   /** - `selectFragment(lane, first, count, stride)`, called once: chooses the addresses;
    *  - `loadFragment(at) -> Eight`, in two vectors `low` and `high`: number i, `numberOf(all, i)`,
-   *  is
-   *    `factors[at + stride * min(first + i, count - 1)]`. */
+   *    is `factors[at + stride * min(first + i, count - 1)]`. */
   readonly fragment: Wgsl
 }
 

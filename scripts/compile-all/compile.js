@@ -2,8 +2,8 @@
 // stdout:
 //   { adapter }        the adapter's name
 //   { left: id }       left out, because the adapter lacks a feature or has too little memory
-//   { begun: id }      and then { id, error }, where null is no error; a compiler may end the
-// process
+//   { begun: id }      and then { id, error }, where null is no error; a compiler may end
+//                      the process
 //   { end: true }      all are done
 // Runs under Node, where Dawn compiles by Tint, and under Deno, where wgpu compiles by naga.
 //

@@ -91,7 +91,7 @@ test('a run on photos goes on in a page and on a server without the photos', asy
   )
   assert.match(
     await ran('train', 'simclr', '--resume', at('back')),
-    /read file: 8 training and 2 test images .*\n.*\n {2}from the file .*images\.safetensors, first read from folder:.*photos\n/,
+    /read .*images\.safetensors: 8 training and 2 test images .*\n.*\n {2}from the file .*images\.safetensors, first read from folder:.*photos\n/,
   )
   const whole = await bitsOf(await openRun(at('whole')))
   assert.equal(await bitsOf(await openRun(at('back'))), whole)
