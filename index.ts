@@ -24,6 +24,8 @@ export type { PageImage } from './images/page-image.ts'
 export { type ReadImages, type ReadImagesOptions, readImages } from './images/read-images.ts'
 export { type ImageDatasetOptions, imageDataset } from './images/image-dataset.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
+export { kernelsFor } from './engine/kernels-for.ts'
+export type { DeviceKernels } from './engine/traits.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
   type FlatOptimizer,

@@ -16,7 +16,7 @@ import { Reads } from './reads.ts'
 import { StepRunner } from './steps.ts'
 import { Tape } from './tape.ts'
 import { Tensors } from './tensors.ts'
-import { type KernelSettings, kernelSettings } from './traits.ts'
+import { type DeviceKernels, type KernelSettings, kernelSettings } from './traits.ts'
 
 /** The parts of one Gpu. */
 export interface Assembly extends GpuParts {
@@ -33,11 +33,13 @@ export interface Assembly extends GpuParts {
   settings(): object
 }
 
+const NO_KERNELS: DeviceKernels = { forms: new Map(), matrices: false } // but those for any device
+
 /** Makes the parts of `gpu`, which all tensors refer to, on this device. Throws Error when the
  *  device does not support the precision. */
 export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): Assembly {
   const { ownsDevice = false, onWait = () => () => {}, budget = null } = options
-  const { precision = 'f32', activations = 'f32', kernels = 'device' } = options
+  const { precision = 'f32', activations = 'f32', kernels = NO_KERNELS } = options
   const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()

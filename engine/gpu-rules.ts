@@ -1,5 +1,6 @@
 // The rules for a Gpu's options and arguments, and its printed form.
 
+import type { DeviceKernels } from './traits.ts'
 import type { Activations, Precision } from '../kernels/op.ts'
 import {
   type Rule,
@@ -14,7 +15,6 @@ import {
   variable,
 } from '../kernels/options.ts'
 import { isRobust, refuseRobustness } from './robustness.ts'
-import type { Kernels } from './traits.ts'
 
 /** Options of `new Gpu(device)`. */
 export interface GpuOptions {
@@ -26,9 +26,9 @@ export interface GpuOptions {
   readonly activations?: Activations
   /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
   readonly budget?: number | null
-  /** Kernels to run, for tests: those of the device by default; 'gpu' runs a GPU's kernels on any
-   *  adapter, 'matrices' those for subgroup matrices, emulated. */
-  readonly kernels?: Kernels
+  /** Kernels besides those for any device, as `kernelsFor(device, precision)` resolves to; in
+   *  pages none by default, in Node those of the device. */
+  readonly kernels?: DeviceKernels
   /** Called when waiting for the GPU begins; nothing by default. Returns a function to call when
    *  the wait ends. */
   readonly onWait?: () => () => void
@@ -47,7 +47,7 @@ export const commonRules = {
 const gpuOptions = {
   ...commonRules,
   ownsDevice: flag,
-  kernels: oneOf('device', 'gpu', 'matrices'),
+  kernels: having('what kernelsFor(device) resolves to', 'forms', 'matrices'),
   onWait: callback,
 }
 

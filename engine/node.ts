@@ -1,7 +1,9 @@
 // Opens a GPU in Node, through Dawn. The only file that imports 'webgpu'.
 
 import { checkOptions, flag, text } from '../kernels/options.ts'
+import type { GpuOptions } from './gpu-rules.ts'
 import type { Gpu } from './gpu.ts'
+import { NodeGpu } from './node-gpu.ts'
 import { type OpenOptions, NO_ADAPTER, openFrom, openRules } from './open.ts'
 import { leaveUnchecked } from './robustness.ts'
 import { keepInFile } from './tune-file.ts'
@@ -34,6 +36,8 @@ const UNCHECKED = 'disable_robustness'
 const NONE_SUITS = 'no suitable backends found' // begins Dawn's error for an unknown adapter name
 
 const instances = new Map<string, GPU>()
+
+const make = (device: GPUDevice, options: GpuOptions) => new NodeGpu(device, options)
 
 const toggleList = { words: 'an array of strings', fits: Array.isArray }
 const rules = {
@@ -70,7 +74,7 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   ]
   const instance = instanceFor(create, flags)
   try {
-    const gpu = await openFrom(instance, options, { onWait: sleepWhileWaiting })
+    const gpu = await openFrom(instance, options, { onWait: sleepWhileWaiting, make })
     if (on.includes(UNCHECKED)) leaveUnchecked(gpu.device)
     if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
     return gpu

@@ -5,6 +5,7 @@ import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
 import { type GpuOptions, commonRules } from './gpu-rules.ts'
 import { Gpu } from './gpu.ts'
+import { kernelsFor } from './kernels-for.ts'
 import { refuseRobustness } from './robustness.ts'
 
 /** Options of `openGpu`. */
@@ -30,15 +31,20 @@ export const openRules = {
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
+type Make = (device: GPUDevice, options: GpuOptions) => Gpu | Promise<Gpu>
+
+const makeGpu: Make = async (device, options) =>
+  new Gpu(device, { ...options, kernels: await kernelsFor(device, options.precision) })
+
 /** Opens a Gpu on the adapter that `entry` gives, with all its optional features and its highest
  *  limits. Throws Error with a remedy if there is no adapter, or it does not support the
  *  precision. */
 export async function openFrom(
   entry: GPU,
   given: OpenOptions,
-  options: GpuOptions & { readonly noAdapter?: string } = {},
+  options: Pick<GpuOptions, 'onWait'> & { readonly noAdapter?: string; readonly make?: Make } = {},
 ) {
-  const { noAdapter = NO_ADAPTER, ...of } = options
+  const { noAdapter = NO_ADAPTER, make = makeGpu, ...of } = options
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
   const { budget = null } = opened
@@ -53,7 +59,7 @@ export async function openFrom(
     }),
   )
   try {
-    return new Gpu(device, { ...of, precision, activations, budget, ownsDevice: true })
+    return await make(device, { ...of, precision, activations, budget, ownsDevice: true })
   } catch (cause) {
     device.destroy()
     throw cause

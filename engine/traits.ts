@@ -1,16 +1,14 @@
 // Reads the traits of a device by which kernels are chosen, and checks that it supports the user's
 // choices.
 
+import type { Forms } from '../kernels/form.ts'
 import type { Activations, Precision } from '../kernels/op.ts'
-
-/** The kernels to run: 'device' runs those that suit the device. Tests run those of a GPU on any
- *  device: 'gpu', or 'matrices', which emulates subgroup matrices in plain WGSL. */
-export type Kernels = 'device' | 'gpu' | 'matrices'
 
 /** Reads a device's traits. `software` is true for a fallback adapter, or a known driver's name;
  *  `subgroupSize` is the fewest threads of a subgroup, 0 without subgroups; `matrices` is true for
  *  subgroup matrices of 16 x 16 x 16, f16 x f16 -> f32, in subgroups of 32; `choosesSubgroups`, if
- *  kernels must ask for that size. */
+ *  kernels must ask for that size; `broadcasts`, if eight lanes of a subgroup should load for each
+ *  other. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
@@ -18,9 +16,12 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info
   const choosesSubgroups =
     least <= 32 && most >= 32 && least < most && features.has('subgroup-size-control')
+  const software = (info.isFallbackAdapter ?? false) || /llvmpipe|lavapipe|swiftshader/i.test(names)
+  const subgroupSize = features.has('subgroups') ? least : 0
   return {
-    software: (info.isFallbackAdapter ?? false) || /llvmpipe|lavapipe|swiftshader/i.test(names),
-    subgroupSize: features.has('subgroups') ? least : 0,
+    software,
+    subgroupSize,
+    broadcasts: software && subgroupSize >= 8,
     workgroupBytes: limits.maxComputeWorkgroupStorageSize,
     f16,
     choosesSubgroups,
@@ -33,11 +34,20 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   }
 }
 
+/** Kernels for a device besides those for any. */
+export interface DeviceKernels {
+  readonly forms: Forms
+  /** Whether there are products on subgroup matrices among them. */
+  readonly matrices: boolean
+  /** Whether sizes suit an adapter on the CPU. By default the device tells; tests may say false. */
+  readonly software?: boolean
+}
+
 /** A user's choices of how ops compute. */
 export interface Choices {
   readonly precision: Precision
   readonly activations: Activations
-  readonly kernels: Kernels
+  readonly kernels: DeviceKernels
 }
 
 /** The device's traits as kernels see them under the user's choices. */
@@ -46,19 +56,15 @@ export type KernelSettings = ReturnType<typeof kernelSettings>
 /** Combines a device's traits with the user's choices. Throws Error when the device does not
  *  support them. */
 export function kernelSettings(device: GPUDevice, { precision, activations, kernels }: Choices) {
-  const traits = traitsOf(device)
-  const emulated = kernels === 'matrices'
-  if ((precision !== 'f32' || emulated) && !traits.f16)
+  const { software, subgroupSize, workgroupBytes, f16 } = traitsOf(device)
+  if (precision !== 'f32' && !f16)
     throw new Error(
       `Gpu: precision '${precision}' needs 16-bit floats, and this device was opened without 'shader-f16'; request the feature if its adapter has it, or use precision 'f32'`,
     )
+  const { forms, matrices } = kernels
   return {
-    ...traits,
-    precision,
-    activations,
-    emulated,
-    matrices: emulated || traits.matrices,
-    software: kernels === 'device' && traits.software,
+    ...{ subgroupSize, workgroupBytes, f16, precision, activations, forms, matrices },
+    software: kernels.software ?? software,
   }
 }
 

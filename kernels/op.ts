@@ -1,11 +1,13 @@
 // The contract between ops (kernels/) and the machine that runs them (engine/): kernels are written
 // against it, the engine implements it.
 
+import type { Forms } from './form.ts'
 import { MAX_GROUPS_PER_DIM } from './limits.ts'
 import { type Kernel, wgsl } from './kernel.ts'
 import { inputName } from './input-name.ts'
 import { isTensor, notTensor } from './options.ts'
 
+export { type Form, form, ownOf } from './form.ts'
 export { type Access, type Kernel, type Wgsl, kernel, wgsl } from './kernel.ts'
 
 /** Sizes of the dimensions, the slowest first: [N, H, W, C]. [] is a scalar. */
@@ -155,17 +157,14 @@ export interface Run {
   readonly activations: Activations
   /** Whether kernels may say `enable f16`. */
   readonly f16: boolean
-  /** Whether the device has subgroup matrices, f16 x f16 -> f32 of 16 x 16 x 16, in subgroups of
-   *  32. */
-  readonly matrices: boolean
-  /** Whether kernels on matrices must ask for subgroups of 32, since the device has other sizes. */
-  readonly choosesSubgroups: boolean
   /** Bytes of memory that a workgroup may share. */
   readonly workgroupBytes: number
-  /** True in tests that emulate those matrices in plain WGSL. */
-  readonly emulated: boolean
   /** The smallest size of a subgroup; 0 on devices without subgroups. */
   readonly subgroupSize: number
+  /** Whether `forms` has products on subgroup matrices, f16 x f16 -> f32 of 16 x 16 x 16. */
+  readonly matrices: boolean
+  /** Kernels of this device's own. */
+  readonly forms: Forms
 }
 
 /** A tensor to make: its shape (f32), or shape and element type. */

@@ -80,17 +80,19 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
  *  own. */
 export const floors = [
   ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
-  ['abort.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
+  ['abort.ts', 'form.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state', 'resample'],
   ['reduce', 'matmul', 'norm'],
   ['attention', 'conv', 'loss', 'knn'],
+  ['devices'],
 ]
 
 /** Parts of rooms that other folders may import too. So are all files directly in kernels/. */
 const shared = [
+  'kernels/devices/',
   'kernels/optim/',
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',

@@ -1,13 +1,22 @@
 // The four passes of attention, and the choice of their form: a CPU adapter whose subgroups have
 // eight lanes or more (stream-software.ts), or any other (stream-registers.ts).
 
-import { type Kernel, type Run, type Shape, type Tensor, dim, folded, kernel, wgsl } from '../op.ts'
-import { broadcasts } from '../wgsl/broadcast-load.ts'
+import {
+  type Kernel,
+  type Run,
+  type Shape,
+  type Tensor,
+  dim,
+  folded,
+  form,
+  kernel,
+  ownOf,
+  wgsl,
+} from '../op.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import type { HeadFormat, AttentionPass } from './pass.ts'
 import { type Fours, REGISTER_ROWS, featuresOf, registerStream } from './stream-registers.ts'
-import { SOFTWARE_ROWS, softwareStream } from './stream-software.ts'
 
 const forwardPass: AttentionPass = {
   name: wgsl`attentionForward`,
@@ -62,6 +71,12 @@ export interface Heads {
   readonly lengths: Tensor | null
 }
 
+/** The kernel of a pass on an adapter on the CPU, whose workgroups have so many rows. */
+export const streamForm = form<{
+  readonly rows: number
+  readonly kernel: (pass: AttentionPass, memory: HeadFormat) => Kernel
+}>()
+
 const kernels = new Map<string, Kernel>()
 
 function kernelFor(
@@ -70,15 +85,14 @@ function kernelFor(
   D: number,
 ): { program: Kernel; rows: number; features: number } {
   const memory: HeadFormat = D % 4 === 0 ? 'f32x4' : 'f32'
-  const software = broadcasts(run)
+  const own = ownOf(run, streamForm)
   const fours: Fours = D <= featuresOf(1) ? 1 : D <= featuresOf(2) ? 2 : 4
-  const key = `${pass.name} ${memory} ${software ? 0 : fours}`
+  const key = `${pass.name} ${memory} ${own ? 0 : fours}`
   const program =
-    kernels.get(key) ??
-    (software ? softwareStream(pass, memory) : registerStream(pass, memory, fours))
+    kernels.get(key) ?? own?.kernel(pass, memory) ?? registerStream(pass, memory, fours)
   kernels.set(key, program)
-  return software
-    ? { program, rows: SOFTWARE_ROWS, features: D }
+  return own
+    ? { program, rows: own.rows, features: D }
     : { program, rows: REGISTER_ROWS, features: featuresOf(fours) }
 }
 

@@ -1,17 +1,14 @@
 // The data gradient of a convolution on a GPU, as an implicit matrix product in tiles
 // (mainloop.ts). That of stride s splits into s x s phases of pixels with the same taps
-// (input-walk.ts). Where the input is a batch norm's output, the tiles also sum for its backward
-// pass (epilogue-norm-sums.ts).
+// (input-walk.ts).
 
-import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
-import type { NormGradient, NormReader } from '../pending.ts'
+import { type Make, type Run, type Tensor, type Wgsl, images, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { gemmNormSums, gemmTiled, splitsGemm } from '../matmul/gemm-tiled.ts'
+import { gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { isProduct } from './forward-tiled.ts'
 import { type WindowForm, windowProduct } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
-import { hasNormSums, normDispatch, normSumsShape } from '../tiles/epilogue-norm-sums.ts'
 import { runTiled } from '../tiles/plan.ts'
 import { type FinishKind, type LastStep, otherOf } from '../wgsl/finish.ts'
 import type { Image } from '../wgsl/storage.ts'
@@ -30,51 +27,23 @@ export function convDataGradientTiled(
     return run.view(dx, x.shape)
   }
   const other = otherOf(finish)
-  const [dx] = gradient(run, [dy, w], x, steps, {
+  const [dx] = windowGradient(run, [dy, w], x, steps, {
     ...{ columns: null, finish: finish?.how ?? null },
     ...{ makes: [x], reads: other ? [other] : [] },
   })
   return dx
 }
 
-/** Whether `convDataGradientNormSums` can be called for such an x. */
-export function suitsNormSums(run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps): boolean {
-  const product = asProduct(run, dy, w, steps)
-  return x.dtype === 'f16' && hasNormSums(run) && !(product && splitsGemm(run, ...product))
-}
-
-/** `convDataGradient` on a GPU of an x that is a batch norm's output. */
-export function convDataGradientNormSums(
-  run: Run,
-  dy: Tensor,
-  w: Tensor,
-  x: Image,
-  steps: Steps,
-  reader: NormReader,
-): NormGradient {
-  const product = asProduct(run, dy, w, steps)
-  if (product) {
-    const { dz, sums } = gemmNormSums(run, ...product, reader)
-    return { dz: run.view(dz, x.shape), sums }
-  }
-  const { mask: columns, ...norm } = normDispatch(reader)
-  const { M, layers } = phases(x, steps)
-  const sums = normSumsShape(M, layers, x.shape[3] ?? 0)
-  const makes = [x, sums] as const
-  const [dz, totals] = gradient(run, [dy, w], x, steps, { columns, makes, ...norm })
-  return { dz, sums: totals }
-}
-
 /** The factors of a data gradient that is a plain matrix product, the second to be transposed; null
  *  if it is not one. */
-function asProduct(run: Run, dy: Tensor, w: Tensor, steps: Steps): [Tensor, Tensor] | null {
+export function asProduct(run: Run, dy: Tensor, w: Tensor, steps: Steps): [Tensor, Tensor] | null {
   const [N, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW, C] = images(w.shape, 'conv2d: w')
   return isProduct(kH, kW, steps) ? [run.view(dy, [N * H * W, K]), run.view(w, [C, K])] : null
 }
 
 /** Pixels of a phase, at most, and phases. */
-function phases({ shape }: Image, { stride: [phasesH, phasesW] }: Steps) {
+export function phases({ shape }: Image, { stride: [phasesH, phasesW] }: Steps) {
   const [N, outH, outW] = images(shape, 'conv2d: x')
   const M = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   return { M, layers: phasesH * phasesW }
@@ -83,6 +52,8 @@ function phases({ shape }: Image, { stride: [phasesH, phasesW] }: Steps) {
 /** At most one of `columns` and `finish` is set. */
 interface Kind<Makes> {
   readonly columns: WindowForm['columns']
+  /** The bindings of a norm's sums, where `columns` are these. */
+  readonly norm?: Wgsl
   readonly finish?: FinishKind
   readonly makes: Makes
   readonly reads?: readonly Tensor[]
@@ -90,18 +61,19 @@ interface Kind<Makes> {
   readonly constants?: Readonly<Record<string, number>>
 }
 
-function gradient<const Makes extends readonly Make[]>(
+/** The gradient as a product of windows. */
+export function windowGradient<const Makes extends readonly Make[]>(
   run: Run,
   [dy, w]: readonly [Tensor, Tensor],
   x: Image,
   steps: Steps,
-  { columns, finish = null, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
+  { columns, norm, finish = null, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
 ): { [I in keyof Makes]: Tensor } {
   const [N, outH, outW, C] = images(x.shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   const [phasesH, phasesW] = steps.stride
-  const product = windowProduct({
+  const form: WindowForm = {
     back: true,
     bits: kH * kW <= MAX_BITS,
     whole: K % WHOLE === 0,
@@ -109,10 +81,10 @@ function gradient<const Makes extends readonly Make[]>(
     w: memoryOf(run, w, K),
     y: memoryOfY(C, sizeOf(x.shape), x.dtype),
     ...{ columns, finish, biased: false },
-  })
+  }
   return runTiled(
     run,
-    product,
+    windowProduct(form, norm),
     { ...phases(x, steps), N: C, K: kH * kW * K },
     {
       reads: [dy, w, ...reads],

@@ -5,7 +5,7 @@
 
 import { type Run, type Shape, type Tensor, kernel, wgsl } from '../op.ts'
 import { type BiasedWalk, inputWalk, walkDispatch } from './input-walk.ts'
-import { byFragmentLoad } from '../wgsl/broadcast-load.ts'
+import { byFragmentLoad } from '../wgsl/fragment-load.ts'
 
 const TILE = { pixels: 4, channels: 8 } // per thread
 

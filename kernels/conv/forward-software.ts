@@ -16,19 +16,10 @@
 
 import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
 import { type BiasedWalk, inputWalk, walkDispatch } from './input-walk.ts'
-import { broadcasts, spreadFours } from '../wgsl/broadcast-load.ts'
+import { spreadFours } from '../wgsl/broadcast-load.ts'
 
 const TILE = { pixels: 8, channels: 16 } // per thread
 const LANES = 8
-
-/** Whether the kernel suits the machine, and an input and output of these shapes: input channels in
- *  fours, output channels in whole tiles. */
-export function suitsForwardSoftware(run: Run, x: Shape, out: Shape): boolean {
-  const [, , , C] = images(x, 'conv2d: x')
-  const [, , , K] = images(out, 'conv2d: y')
-  const fours = C > 0 && C % 4 === 0 && K > 0 && K % TILE.channels === 0
-  return broadcasts(run) && fours
-}
 
 // `transposed`: an output channel, not an input channel, makes a row of the weight.
 // `taps` are 3 where a row of pixels has the length of a row of inputs, else 1. `aligned`: rows end
@@ -199,14 +190,18 @@ const softwareKernel = kernel`
   }
 `
 
-/** `convForward`, or the data gradient, as `walk` says. */
+/** `convForward`, or the data gradient, as `walk` says; null unless input channels are fours and
+ *  output channels whole tiles. */
 export function convForwardSoftware(
   run: Run,
   x: Tensor,
   w: Tensor,
   out: Shape,
   walk: BiasedWalk,
-): Tensor {
+): Tensor | null {
+  const [, , , C] = images(x.shape, 'conv2d: x')
+  const [, , , K] = images(out, 'conv2d: y')
+  if (C * K === 0 || C % 4 > 0 || K % TILE.channels > 0) return null
   const { params, constants, groups } = walkDispatch(run, x, w, out, walk, TILE)
   const { W, outW, padW, outStride } = params
   const three = constants.taps === 3 && W === outW && padW === 1

@@ -3,23 +3,32 @@
 //   a software adapter, channels that fill whole tiles      forward-software.ts
 //   any other software adapter, or empty tensors            forward-generic.ts
 
-import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
+import { type Run, type Shape, type Tensor, form, ownOf, sizeOf } from '../op.ts'
 import type { Biased, Pair, Steps } from './steps.ts'
 import { convForwardGeneric } from './forward-generic.ts'
-import { convForwardSoftware, suitsForwardSoftware } from './forward-software.ts'
 import { convForwardMomentsTiled, convForwardTiled } from './forward-tiled.ts'
-import {
-  convDataGradientNormSums,
-  convDataGradientTiled,
-  suitsNormSums,
-} from './data-gradient-tiled.ts'
+import { convDataGradientTiled } from './data-gradient-tiled.ts'
 import { finished } from '../matmul/finished.ts'
-import { Pending } from '../pending.ts'
+import { type NormGradient, type NormReader, Pending } from '../pending.ts'
 import type { LastStep } from '../wgsl/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type BiasedWalk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
+
+/** `convForward` by an adapter on the CPU, in f32, as a walk says; null where it has no kernel for
+ *  the sizes. */
+export const convForwardForm =
+  form<(run: Run, x: Tensor, w: Tensor, out: Shape, walk: BiasedWalk) => Tensor | null>()
+
+/** How to compute a data gradient on subgroup matrices for the norm that reads it; null where no
+ *  kernel does. */
+export const normGradientForm =
+  form<
+    (
+      ...of: readonly [run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps]
+    ) => ((reader: NormReader) => NormGradient) | null
+  >()
 
 /** Convolution of x [N, H, W, C] with w [kH, kW, C, K] -> `out` [N, outH, outW, K], plus the bias;
  *  or without one a last step, whose `other` is stored as the result is. */
@@ -76,11 +85,10 @@ export function convInputGradient(
   steps: Steps,
 ): Tensor {
   const alone = () => convDataGradient(run, dy, w, x, steps)
-  if (!usesTiles(run, dy, x.shape) || !suitsNormSums(run, dy, w, x, steps)) return alone()
-  return new Pending(x, [dy, w], {
-    alone,
-    withNorm: (reader) => convDataGradientNormSums(run, dy, w, x, steps, reader),
-  })
+  const tiled = run.precision !== 'f32' && usesTiles(run, dy, x.shape)
+  const ways = tiled ? ownOf(run, normGradientForm) : null
+  const withNorm = ways?.(run, dy, w, x, steps)
+  return withNorm ? new Pending(x, [dy, w], { alone, withNorm }) : alone()
 }
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
@@ -95,8 +103,7 @@ function walked(
   walk: BiasedWalk,
 ): Tensor {
   const x = storedAs(run, 'f32', given)
-  const y = suitsForwardSoftware(run, x.shape, shape)
-    ? convForwardSoftware(run, x, w, shape, walk)
-    : convForwardGeneric(run, x, w, shape, walk)
+  const own = ownOf(run, convForwardForm)
+  const y = own?.(run, x, w, shape, walk) ?? convForwardGeneric(run, x, w, shape, walk)
   return storedAs(run, dtype, y)
 }

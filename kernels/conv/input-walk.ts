@@ -13,7 +13,7 @@
 //   data gradient:  q = stride,  step = 1,       dir = -1,  shift = (first + padding - f) / stride
 
 import { type Run, type Shape, type Tensor, elementwise, images, wgsl } from '../op.ts'
-import { threadsFor } from '../wgsl/broadcast-load.ts'
+import { threadsFor } from '../wgsl/fragment-load.ts'
 import type { Steps } from './steps.ts'
 
 /** - `struct Params`, filled by `walkDispatch`; a loop to its `pixels`, those of a thread, stays

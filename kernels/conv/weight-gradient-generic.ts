@@ -5,7 +5,7 @@
 
 import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { byFragmentLoad, threadsFor } from '../wgsl/broadcast-load.ts'
+import { byFragmentLoad, threadsFor } from '../wgsl/fragment-load.ts'
 import type { Partial } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 

@@ -16,26 +16,13 @@ import {
   wgsl,
 } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { broadcasts, spreadFours, threadsFor } from '../wgsl/broadcast-load.ts'
+import { spreadFours } from '../wgsl/broadcast-load.ts'
+import { threadsFor } from '../wgsl/fragment-load.ts'
 import type { Partial } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 
 const COLUMNS = 16 // of dW, per thread
 const LANES = 8 // that share dy, and make a workgroup
-
-/** Whether the kernel suits the machine, a dy of this shape and a weight of shape `out`. */
-export function suitsWeightGradientSoftware(
-  run: Run,
-  dy: Shape,
-  out: Shape,
-  { stride }: Steps,
-): boolean {
-  const [, , outW] = images(dy, 'conv2d: dy')
-  const [, kW, , K] = images(out, 'conv2d: w')
-  const few = (kW === 1 || kW === 3) && stride[1] <= 2
-  const fours = sizeOf(dy) > 0 && outW % 4 === 0 && sizeOf(out) > 0 && K % COLUMNS === 0
-  return broadcasts(run) && few && fours
-}
 
 // `inputs`: the type of the input channels that a thread loads together.
 // `channel`: number i of such `values`.
@@ -179,16 +166,21 @@ function channelsOf(C: number, taps: number, stride: number): 1 | 2 | 4 {
   return C % 2 === 0 ? 2 : 1
 }
 
-/** `convWeightGradient` where `suitsWeightGradientSoftware`. */
+/** `convWeightGradient`; null unless rows have 1 or 3 taps at stride 1 or 2, and pixels and output
+ *  channels fill whole tiles. */
 export function convWeightGradientSoftware(
   run: Run,
   x: Tensor,
   dy: Tensor,
   out: Shape,
   steps: Steps,
-): Partial {
-  const [, taps, C] = images(out, 'conv2d: w')
+): Partial | null {
+  const [, , outW] = images(dy.shape, 'conv2d: dy')
+  const [, taps, C, K] = images(out, 'conv2d: w')
   const stride = steps.stride[1]
+  const few = (taps === 1 || taps === 3) && stride <= 2
+  const whole = sizeOf(dy.shape) * sizeOf(out) > 0 && outW % 4 === 0 && K % COLUMNS === 0
+  if (!few || !whole) return null
   const channels = channelsOf(C, taps, stride)
   const tile = { rows: taps * channels, columns: COLUMNS, threads: LANES }
   const counted = taps === 3 && stride === 1 ? { rows: 3, columns: 16 } : { rows: 4, columns: 8 }

@@ -6,16 +6,16 @@
 //   any other software adapter, or empty tensors              weight-gradient-generic.ts
 // All of them split the sum over workgroups and add the partial sums in a fixed order.
 
-import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
+import { type Run, type Shape, type Tensor, form, ownOf, sizeOf } from '../op.ts'
 import { type Partial, sumSplits, sumTwoSplits } from '../wgsl/sum-splits.ts'
 import { storedAs } from '../wgsl/storage.ts'
 import type { Steps } from './steps.ts'
 import { convWeightGradientGeneric } from './weight-gradient-generic.ts'
-import {
-  convWeightGradientSoftware,
-  suitsWeightGradientSoftware,
-} from './weight-gradient-software.ts'
 import { convWeightGradientTiled } from './weight-gradient-tiled.ts'
+
+/** The gradient by an adapter on the CPU, in f32; null where it has no kernel for the sizes. */
+export const convWeightGradientForm =
+  form<(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps) => Partial | null>()
 
 /** Gradient of `convForward` with respect to its weight, of shape `out` [kH, kW, C, K], from x and
  *  dy. */
@@ -40,7 +40,9 @@ function weightPartial(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps
   if (!run.software && sizeOf(x.shape) * sizeOf(dy.shape) > 0)
     return convWeightGradientTiled(run, x, dy, out, steps)
   const [images, gradient] = [storedAs(run, 'f32', x), storedAs(run, 'f32', dy)]
-  return suitsWeightGradientSoftware(run, dy.shape, out, steps)
-    ? convWeightGradientSoftware(run, images, gradient, out, steps)
-    : convWeightGradientGeneric(run, images, gradient, out, steps)
+  const own = ownOf(run, convWeightGradientForm)
+  return (
+    own?.(run, images, gradient, out, steps) ??
+    convWeightGradientGeneric(run, images, gradient, out, steps)
+  )
 }

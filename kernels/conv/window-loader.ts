@@ -5,9 +5,15 @@
 // thread finds the element of the first tap before the loop, for each of its rows, and a bit for
 // each tap, set where it lies in the image. In the loop a load takes one test and one addition.
 
-import { wgsl } from '../op.ts'
-import { type NormMask, normBindings } from '../tiles/epilogue-norm-sums.ts'
-import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
+import { type Wgsl, wgsl } from '../op.ts'
+import {
+  type BufferFormat,
+  type Loader,
+  type NormMask,
+  element,
+  loadUnit,
+  store4,
+} from '../tiles/loader.ts'
 import { finishSnippet } from '../tiles/finish.ts'
 import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
 import { type TiledProduct, planTiles } from '../tiles/plan.ts'
@@ -34,9 +40,9 @@ export interface WindowForm {
 }
 
 /** The loader of a convolution, or `back`, of its data gradient. */
-const windowLoader = (form: WindowForm): Loader => {
+const windowLoader = (form: WindowForm, norm: Wgsl): Loader => {
   const { back, x, w, y, biased, finish } = form
-  const { name, more, first, made, params } = outputs(form)
+  const { name, more, first, made, params } = outputs(form, norm)
   return {
     name,
     along: { a: true, b: back },
@@ -73,7 +79,7 @@ const windowLoader = (form: WindowForm): Loader => {
 }
 
 /** The entry point, and the bindings of y, of what is stored of its columns, and of Params. */
-function outputs({ back, columns, biased, finish }: WindowForm) {
+function outputs({ back, columns, biased, finish }: WindowForm, norm: Wgsl) {
   if (columns === null) {
     const [first, params] = biased || readsOther(finish) ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
     const product = back ? wgsl`convDataGradient` : wgsl`convForward`
@@ -86,19 +92,18 @@ function outputs({ back, columns, biased, finish }: WindowForm) {
     return { name, more: columns, first: wgsl`2`, made, params: wgsl`4` }
   }
   const name = wgsl`convDataGradientNormTiled`
-  const made = normBindings(columns)
-  return { name, more: 'norm sums' as const, first: wgsl`6`, made, params: wgsl`8` }
+  return { name, more: 'norm sums' as const, first: wgsl`6`, made: norm, params: wgsl`8` }
 }
 
 const products = new Map<string, TiledProduct>()
 
-/** The product of a form, assembled on first use. */
-export function windowProduct(form: WindowForm): TiledProduct {
+/** The product of a form, assembled on first use. `norm` has the bindings of a norm's sums. */
+export function windowProduct(form: WindowForm, norm: Wgsl = wgsl``): TiledProduct {
   const key = Object.values(form).join()
   const { back, columns, finish } = form
   const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
   const name = `convolve${back ? 'Back' : ''}${beside}${finish ? `, ${finish}` : ''}`
-  const product = products.get(key) ?? planTiles(name, windowLoader(form))
+  const product = products.get(key) ?? planTiles(name, windowLoader(form, norm))
   products.set(key, product)
   return product
 }

@@ -3,7 +3,7 @@
 // Runs where the other kernels do not suit (gemm.ts).
 
 import { type Run, type Tensor, elementwise, kernel, sizeOf } from '../op.ts'
-import { byFragmentLoad, threadsFor } from '../wgsl/broadcast-load.ts'
+import { byFragmentLoad, threadsFor } from '../wgsl/fragment-load.ts'
 import { type Gemm, productShape } from './shapes.ts'
 
 const ROWS = 4 // per thread

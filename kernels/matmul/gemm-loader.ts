@@ -1,12 +1,11 @@
 // The WGSL of a matrix product, batched or not, in tiles (mainloop.ts).
 
-import { wgsl } from '../op.ts'
+import { type Wgsl, wgsl } from '../op.ts'
 import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
-import { type Loader, type BufferFormat, element, store4 } from '../tiles/loader.ts'
+import { type BufferFormat, type Loader, type NormMask, element, store4 } from '../tiles/loader.ts'
 import { finishSnippet } from '../tiles/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
-import { type NormMask, normBindings } from '../tiles/epilogue-norm-sums.ts'
 import { type TiledProduct, planTiles } from '../tiles/plan.ts'
 
 /** What a text depends on: the transposes, and how buffers are bound. */
@@ -25,7 +24,7 @@ interface GemmForm {
 }
 
 /** The entry point, the bindings behind the factors, and what the epilogue is made of. */
-function outputs({ columns, finish, y }: GemmForm) {
+function outputs({ columns, finish, y }: GemmForm, norm: Wgsl) {
   const made = wgsl`var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]`
   if (columns === null || columns === 'moments')
     return {
@@ -45,7 +44,7 @@ function outputs({ columns, finish, y }: GemmForm) {
     bindings: wgsl`
     @group(0) @binding(6) ${made}
     @group(0) @binding(8) var<uniform>             p:    Params;
-    ${normBindings(columns)}`,
+    ${norm}`,
     end: wgsl`
     fn exists(row: u32, column: u32) -> bool { return row < p.M && column < p.N; }
     fn placeOf4(row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
@@ -75,9 +74,9 @@ const plainEnd = (finish: FinishKind) => wgsl`
     }
     fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.biased == 0u`}; }`
 
-function loader(form: GemmForm): Loader {
+function loader(form: GemmForm, norm: Wgsl): Loader {
   const { transA, transB, a, b, y, whole } = form
-  const { name, more, bindings, end } = outputs(form)
+  const { name, more, bindings, end } = outputs(form, norm)
   return {
     name,
     along: { a: !transA, b: transB },
@@ -115,13 +114,13 @@ function loader(form: GemmForm): Loader {
 
 const products = new Map<string, TiledProduct>()
 
-/** The product of a form, assembled on first use. */
-export function gemmProduct(form: GemmForm): TiledProduct {
+/** The product of a form, assembled on first use. `norm` has the bindings of a norm's sums. */
+export function gemmProduct(form: GemmForm, norm: Wgsl = wgsl``): TiledProduct {
   const key = Object.values(form).join()
   const { transA, transB, columns, finish } = form
   const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
   const ways = `${transA ? 't' : 'n'}${transB ? 't' : 'n'}${beside}${finish ? `, ${finish}` : ''}`
-  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
+  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form, norm))
   products.set(key, product)
   return product
 }

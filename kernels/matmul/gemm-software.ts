@@ -9,7 +9,7 @@
 // docs/kernels.md has what was measured.
 
 import { type Kernel, type Run, type Tensor, type Wgsl, folded, kernel, wgsl } from '../op.ts'
-import { broadcasts } from '../wgsl/broadcast-load.ts'
+
 import { columnOf } from '../wgsl/column-of.ts'
 import { type Gemm, productShape } from './shapes.ts'
 
@@ -168,17 +168,12 @@ function kernelFor(a: Direction, b: Direction, stored: Stored): Kernel {
   return program
 }
 
-/** Whether the kernel suits the machine and the factors: fours of their numbers lie in a row. */
-export function suitsGemmSoftware(run: Run, a: Tensor, b: Tensor, options: Gemm): boolean {
-  const { M, N, K } = productShape(a.shape, b.shape, options)
-  const inRow = [options.transA ? M : K, options.transB ? K : N]
-  return broadcasts(run) && M * N * K > 0 && inRow.every((size) => size % 4 === 0)
-}
-
-/** `gemm` where `suitsGemmSoftware`. */
-export function gemmSoftware(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
+/** `gemm`; null unless fours of the factors' numbers lie in a row. */
+export function gemmSoftware(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor | null {
   const { transA = false, transB = false, bias = null } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
+  const inRow = [transA ? M : K, transB ? K : N]
+  if (M * N * K === 0 || inRow.some((size) => size % 4 > 0)) return null
   const left = { size: M, ...walk(M, K, transA ? 'across' : 'along'), y: N }
   const right = { size: N, ...walk(N, K, transB ? 'along' : 'across'), y: 1 }
   // y^T = op(b)^T op(a)^T: rows are the factor that wastes fewer threads.

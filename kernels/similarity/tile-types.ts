@@ -1,6 +1,6 @@
 // The interface that every way to compute tiles of similarities implements. tiles.ts chooses one.
 
-import type { Wgsl } from '../op.ts'
+import type { Kernel, Wgsl } from '../op.ts'
 
 /** The WGSL of one way to compute tiles, for `pairTiles`. */
 export interface Tiles {
@@ -13,8 +13,12 @@ export interface Tiles {
    *                 `groupsOf(thread)`, then `overRowsMax` and `overRowsSum` combine threads
    *  `fence()`      call it before a thread reads what others wrote */
   readonly head: Wgsl
-  /** Whether eight lanes of a subgroup load columns for each other, by `ownColumns`. */
-  readonly lanes: boolean
+  /** ROWS. */
+  readonly rows: number
+  /** Where lanes of a subgroup load columns for each other: declares Columns, as
+   *  `TileLayout.columns` does, which lie in fours or one by one, and how lanes load them. Null
+   *  where a thread loads its own. */
+  readonly ownColumns: ((inFours: boolean) => Wgsl) | null
   /** Parameters of the entry point. */
   readonly entry: Wgsl
   /** Opens the body of the entry point. Declares `thread`, the thread's number, and `subgroup`,
@@ -28,6 +32,8 @@ export interface Tiles {
    *    partial[begin + d rows + i] = rescale_i partial[begin + d rows + i] + Σ_c tile_ci values_cd
    *  The first term is 0 where `fresh`. The tile may be overwritten afterwards. */
   readonly weightedSum: Wgsl
+  /** The finished kernel. */
+  finish(of: Kernel): Kernel
 }
 
 /** Where a tile's inputs lie in `rows` and `columns`, and where its weighted sums go in
@@ -39,10 +45,8 @@ export interface TileLayout {
   readonly rows: Wgsl
   /** Declares Columns, as Rows, and `columnsAt(k, column)`, feature k of four columns. */
   readonly columns: Wgsl
-  /** The same for lanes that load for each other: `ownColumns(k, column, lane)`, a lane's share of
-   *  features k to k + 3 of sixteen columns; and `columnOf(own, i)`, these features of column i.
-   *  Features beyond the last are 0. */
-  readonly ownColumns: Wgsl
+  /** Whether neighbouring columns lie in fours, at every feature. */
+  readonly inFours: boolean
   /** Declares Partial, as Rows; `stored(begin, d, row)` and `store(begin, d, row, sums)`, which
    *  read and write sums of four rows; and `unstored`, the factor that undoes the scaling of
    *  `store`. */

@@ -8,7 +8,8 @@ import { type Wgsl, wgsl } from '../op.ts'
 import type { Tiles } from './tile-types.ts'
 
 const registerTilesOf = (factors: Wgsl): Tiles => ({
-  lanes: false,
+  rows: 64,
+  ownColumns: null,
   head: wgsl`
     ${factors}
     const ROWS = 64u;
@@ -111,6 +112,7 @@ const registerTilesOf = (factors: Wgsl): Tiles => ({
       workgroupBarrier(); // before the tile is written again
     }
   `,
+  finish: (of) => of,
 })
 
 /** Tiles of f32 factors. */

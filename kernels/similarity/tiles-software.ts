@@ -4,13 +4,44 @@
 // kernels/wgsl/broadcast-load.ts says why.
 
 import { type Wgsl, wgsl } from '../op.ts'
+import { columnOf } from '../wgsl/column-of.ts'
 import type { Tiles } from './tile-types.ts'
 
 const sixteen = (of: (i: Wgsl) => Wgsl): Wgsl =>
   Array.from({ length: 16 }, (_, i) => of(`${i}u` as Wgsl)).reduce((x, y) => wgsl`${x}, ${y}`)
 
+// A lane's share of features k to k + 3 of sixteen columns, `ownColumns(k, column, lane)`, and of
+// that `columnOf(own, i)`, these features of column i. Features beyond the last are 0.
+const inFours = wgsl`
+    alias Columns = vec4f;
+    fn ownFour(k: u32, column: u32) -> vec4f {
+      return select(vec4f(), columns[(min(k, p.D - 1u) * p.sum + column) / 4u], k < p.D);
+    }
+    fn ownColumns(k: u32, column: u32, lane: u32) -> mat2x4f {
+      let feature = k + lane % 8u / 4u;
+      let first = column + lane % 4u * 4u;
+      return mat2x4f(ownFour(feature, first), ownFour(feature + 2u, first));
+    }
+    ${columnOf.across}
+`
+const oneByOne = wgsl`
+    alias Columns = f32;
+    fn ownColumn(k: u32, column: u32) -> vec4f {
+      let at = columnsFrom + min(column, p.columns - 1u) * p.along;
+      let features = vec4u(k) + vec4u(0u, 1u, 2u, 3u);
+      let e = min(features, vec4u(p.D - 1u)) * p.sum + vec4u(at);
+      let own = vec4f(columns[e.x], columns[e.y], columns[e.z], columns[e.w]);
+      return select(vec4f(), own, features < vec4u(p.D));
+    }
+    fn ownColumns(k: u32, column: u32, lane: u32) -> mat2x4f {
+      return mat2x4f(ownColumn(k, column + lane % 8u), ownColumn(k, column + 8u + lane % 8u));
+    }
+    ${columnOf.along}
+`
+
 export const softwareTiles: Tiles = {
-  lanes: true,
+  rows: 32,
+  ownColumns: (fours) => (fours ? inFours : oneByOne),
   head: wgsl`
     enable subgroups;
     const ROWS = 32u;
@@ -81,4 +112,5 @@ export const softwareTiles: Tiles = {
       }
     }
   `,
+  finish: (of) => of,
 }

@@ -67,9 +67,10 @@ const splitFactors: Factors = {
 
 const tilesOf = (
   { sizes, stage, multiply }: Factors,
-  { head, thread: entry, begin, factors, spill }: Matrices,
+  { head, thread: entry, begin, factors, spill, finish }: Matrices,
 ): Tiles => ({
-  lanes: false,
+  rows: 64,
+  ownColumns: null,
   head: wgsl`
     ${head}
     ${sizes}
@@ -203,6 +204,7 @@ const tilesOf = (
       workgroupBarrier(); // before the tile is written again
     }
   `,
+  finish,
 })
 
 /** Tiles of factors that are rounded to f16. */

@@ -13,13 +13,9 @@
 // A thread works on vectors of four rows: `tileAt(c, group)` holds column c of the rows
 // [4 group, 4 group + 4).
 
-import { type Kernel, type Run, wgsl } from '../op.ts'
-import { columnOf } from '../wgsl/column-of.ts'
-import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
+import { type Kernel, type Precision, type Run, form, ownOf, wgsl } from '../op.ts'
 import type { TileLayout, Tiles } from './tile-types.ts'
 import { registerTiles, registerTilesF16 } from './tiles-registers.ts'
-import { softwareTiles } from './tiles-software.ts'
-import { subgroupTilesF16, subgroupTilesF16x3 } from './tiles-subgroup.ts'
 
 /** Rows are padded to a multiple of this, whole tiles on every machine. Columns are split by it. */
 export const TILE = 64
@@ -40,7 +36,7 @@ const partialByFeature = wgsl`
 `
 
 // Columns one by one, by strides.
-const columnsOneByOne: Pick<TileLayout, 'columns' | 'ownColumns'> = {
+const columnsOneByOne: Pick<TileLayout, 'columns' | 'inFours'> = {
   columns: wgsl`
     alias Columns = f32;
     fn columnsAt(k: u32, column: u32) -> vec4f {
@@ -54,20 +50,7 @@ const columnsOneByOne: Pick<TileLayout, 'columns' | 'ownColumns'> = {
       );
     }
   `,
-  ownColumns: wgsl`
-    alias Columns = f32;
-    fn ownColumn(k: u32, column: u32) -> vec4f {
-      let at = columnsFrom + min(column, p.columns - 1u) * p.along;
-      let features = vec4u(k) + vec4u(0u, 1u, 2u, 3u);
-      let e = min(features, vec4u(p.D - 1u)) * p.sum + vec4u(at);
-      let own = vec4f(columns[e.x], columns[e.y], columns[e.z], columns[e.w]);
-      return select(vec4f(), own, features < vec4u(p.D));
-    }
-    fn ownColumns(k: u32, column: u32, lane: u32) -> mat2x4f {
-      return mat2x4f(ownColumn(k, column + lane % 8u), ownColumn(k, column + 8u + lane % 8u));
-    }
-    ${columnOf.along}
-  `,
+  inFours: false,
 }
 
 /** Rows [D, rows] and columns [D, columns], both padded to whole tiles; partial [splits, D,
@@ -78,18 +61,7 @@ export const byFeature: TileLayout = {
     alias Columns = vec4f;
     fn columnsAt(k: u32, column: u32) -> vec4f { return columns[(k * p.sum + column) / 4u]; }
   `,
-  ownColumns: wgsl`
-    alias Columns = vec4f;
-    fn ownFour(k: u32, column: u32) -> vec4f {
-      return select(vec4f(), columns[(min(k, p.D - 1u) * p.sum + column) / 4u], k < p.D);
-    }
-    fn ownColumns(k: u32, column: u32, lane: u32) -> mat2x4f {
-      let feature = k + lane % 8u / 4u;
-      let first = column + lane % 4u * 4u;
-      return mat2x4f(ownFour(feature, first), ownFour(feature + 2u, first));
-    }
-    ${columnOf.across}
-  `,
+  inFours: true,
   partial: partialByFeature,
 }
 
@@ -139,34 +111,41 @@ export const byRow: TileLayout = {
   `,
 }
 
-const withLayout = (by: Tiles, { rows, columns, ownColumns, partial }: TileLayout): Tiles => ({
+const withLayout = (by: Tiles, { rows, columns, inFours, partial }: TileLayout): Tiles => ({
   ...by,
-  score: wgsl`${rows}${by.lanes ? ownColumns : columns}${by.score}`,
+  score: wgsl`${rows}${by.ownColumns?.(inFours) ?? columns}${by.score}`,
   weightedSum: wgsl`${partial}${by.weightedSum}`,
 })
 
-/** Builds a kernel around each way to compute tiles, and returns the choice for a machine. */
+/** Tiles on subgroup matrices, for each precision that allows them. */
+export const matrixTiles = form<Readonly<Record<Exclude<Precision, 'f32'>, Tiles>>>()
+/** Tiles on an adapter on the CPU. */
+export const cpuTiles = form<Tiles>()
+
+/** The way in which a machine computes tiles. */
+function tilesOf(run: Run): Tiles {
+  const { precision, software } = run
+  const onMatrices = precision === 'f32' ? null : ownOf(run, matrixTiles)?.[precision]
+  const inHalves = precision === 'f16' && !software
+  return onMatrices ?? ownOf(run, cpuTiles) ?? (inHalves ? registerTilesF16 : registerTiles)
+}
+
+/** Builds a kernel around the way in which a machine computes tiles, on first use. */
 export function pairTiles(
   build: (by: Tiles) => Kernel,
   layout: TileLayout = byFeature,
 ): (run: Run) => Kernel {
-  const make = (by: Tiles) => build(withLayout(by, layout))
-  const [inRegisters, inRegistersF16] = [make(registerTiles), make(registerTilesF16)]
-  const inSoftware = make(softwareTiles)
-  const onSubgroupsF16 = onMatrices((by) => make(subgroupTilesF16(by)))
-  const onSubgroupsF16x3 = onMatrices((by) => make(subgroupTilesF16x3(by)))
+  const made = new Map<Tiles, Kernel>()
   return (run) => {
-    if (useMatrices(run))
-      return run.precision === 'f16' ? onSubgroupsF16(run) : onSubgroupsF16x3(run)
-    if (usesSoftwareTiles(run)) return inSoftware
-    return run.precision === 'f16' && !run.software ? inRegistersF16 : inRegisters
+    const by = tilesOf(run)
+    const program = made.get(by) ?? by.finish(build(withLayout(by, layout)))
+    made.set(by, program)
+    return program
   }
 }
 
 /** Rows of a tile. */
-export const tileRows = (run: Run): number => (usesSoftwareTiles(run) ? 32 : TILE)
-
-const usesSoftwareTiles = (run: Run) => run.software && run.subgroupSize >= 8
+export const tileRows = (run: Run): number => tilesOf(run).rows
 
 /** Rounds a count up to whole tiles. */
 export const padded = (count: number): number => Math.ceil(count / TILE) * TILE

@@ -6,21 +6,15 @@
 // It is there for sums in subgroup matrices only, whose tiles have 64 rows or more. As in
 // epilogue-moments.ts, chunks and the order of sums are the same for every tile.
 
-import { type Run, type Shape, type Wgsl, wgsl } from '../op.ts'
+import { type Shape, type Wgsl, wgsl } from '../op.ts'
 import type { NormReader } from '../pending.ts'
+import type { NormMask } from './loader.ts'
 import { pieceType } from './epilogue-pieces.ts'
 import { markedRow, reluSnippet } from '../wgsl/relu-mask.ts'
-import { useMatrices } from '../wgsl/subgroup-matrix.ts'
 import { fours } from '../wgsl/widths.ts'
 import { widen4 } from '../wgsl/storage.ts'
 
-/** Where ReLU's mask is: in bits, or in the normalised x. */
-export type NormMask = 'marks' | 'x'
-
 const CHUNK = 64 // rows
-
-/** Whether a device has this epilogue. */
-export const hasNormSums = (run: Run): boolean => useMatrices(run)
 
 /** [sums of dz | of dz x^, chunks, N] of a product of M rows in each of some layers. */
 export const normSumsShape = (M: number, layers: number, N: number): Shape => [
@@ -29,9 +23,10 @@ export const normSumsShape = (M: number, layers: number, N: number): Shape => [
   N,
 ]
 
-/** The dispatch of a kernel with `normBindings`. */
+/** The dispatch of a kernel with such sums, and the WGSL of its bindings, `norm`. */
 export const normDispatch = ({ x, stats, gamma, beta, rectified, marks, addend }: NormReader) => ({
-  mask: marks ? ('marks' as const) : ('x' as const),
+  columns: marks ? ('marks' as const) : ('x' as const),
+  norm: marks ? bindings.marks : bindings.x,
   reads: marks ? [x, stats, marks.bits, addend ?? x] : [x, stats, gamma, beta],
   params: { interleave: marks?.interleave ?? 1 },
   constants: marks ? { added: Number(addend !== null) } : { rectified: Number(rectified) },
@@ -40,7 +35,7 @@ export const normDispatch = ({ x, stats, gamma, beta, rectified, marks, addend }
 /** Bindings 2 to 5 and 7, and what `storeChunk` needs of a loader that has `exists(row, column)`,
  *  whether an element of y exists, `placeOf4(row, column)`, its place in fours, `chunkOf(row)` and
  *  `chunkCount()`. Params has `interleave`, of the marks. */
-export const normBindings = (mask: NormMask): Wgsl => wgsl`
+const normBindings = (mask: NormMask): Wgsl => wgsl`
     @group(0) @binding(2) var<storage, read>       normed: array<vec2u>; // [rows of y, N], what was normalised
     @group(0) @binding(3) var<storage, read>       stats:  array<vec4f>; // [mean | 1 / deviation, N]
     ${
@@ -77,6 +72,8 @@ export const normBindings = (mask: NormMask): Wgsl => wgsl`
       return Passed(dz, normal);
     }
 `
+
+const bindings = { marks: normBindings('marks'), x: normBindings('x') }
 
 /** After `piecesCode`, for 16 columns at a time:
  *  - `storeChunk(thread, subgroup, row, column, upper piece, lower piece) -> f32`: a lane's sum

@@ -2,7 +2,6 @@
 // (mainloop.ts, mma-*.ts) is the same for all of them.
 
 import { type DType, type Run, type Tensor, type Wgsl, wgsl } from '../op.ts'
-import { useMatrices } from '../wgsl/subgroup-matrix.ts'
 import { narrow4 } from '../wgsl/storage.ts'
 
 /** The factors A and B and the product y = A B of a tiled kernel. */
@@ -33,6 +32,9 @@ export interface Loader {
   readonly code: Wgsl
 }
 
+/** Where the mask of the ReLU behind a batch norm is: in bits, or in the normalised x. */
+export type NormMask = 'marks' | 'x'
+
 /** How the numbers of a storage buffer are bound: one by one, in fours, or eight at once. f16s are
  *  bound as pairs in u32s. Four become f32s when they are read, eight stay as they are. */
 export type BufferFormat = 'f32' | 'f32x4' | 'f16x4' | 'f16x8'
@@ -47,7 +49,7 @@ export function memoryOf(
   if (dtype !== 'f16') return columns % 4 === 0 ? 'f32x4' : 'f32'
   if (columns % 4 !== 0)
     throw new TypeError(`tiles: rows of f16s are fours, got ${columns} columns`)
-  return columns % 8 === 0 && useMatrices(run) && run.precision === 'f16' ? 'f16x8' : 'f16x4'
+  return columns % 8 === 0 && run.matrices && run.precision === 'f16' ? 'f16x8' : 'f16x4'
 }
 
 /** How y, of `columns` columns and `count` numbers in all, is bound. A buffer smaller than the 16 x

@@ -5,23 +5,23 @@
 // A thread stages blocks of 4 x 4 numbers, which it turns where memory has them the other way.
 
 import { type Wgsl, wgsl } from '../op.ts'
+import type { Arithmetic, Tile } from './arithmetic.ts'
 import type { Mma, Stage } from './mainloop.ts'
 import { registerMoments } from './epilogue-moments.ts'
 import { literals } from './literals.ts'
 import type { Loader } from './loader.ts'
 
 /** A tile of `threadsX` by `threadsY` threads, each with 4 `fours` rows and columns. */
-export interface RegisterTile {
+interface RegisterTile {
   readonly fours: 1 | 2
   readonly threadsX: 8 | 16
   readonly threadsY: 8 | 16
 }
 
-/** k per slice. */
-export const REGISTERS_DEPTH = 16
+const DEPTH = 16 // k per slice
 
 /** The mma of a tile for a loader. */
-export function registersMma(
+function registersMma(
   { fours, threadsX, threadsY }: RegisterTile,
   { along, columns = null }: Loader,
 ): Mma {
@@ -122,3 +122,31 @@ const multiply = wgsl`
         }
       }
 `
+
+function tileOf(
+  resident: number,
+  fours: RegisterTile['fours'],
+  threadsX: RegisterTile['threadsX'],
+  threadsY: RegisterTile['threadsY'],
+): Tile {
+  const [M, N] = [threadsY * 4 * fours, threadsX * 4 * fours]
+  return {
+    ...{ M, N, resident, threads: threadsX * threadsY, bytes: (M + N) * DEPTH * 4 },
+    mma: (loader) => registersMma({ fours, threadsX, threadsY }, loader),
+  }
+}
+
+/** Products in registers. No tile has more blocks of 4 x 4 to stage than threads. */
+export const inRegisters: Arithmetic = {
+  name: '',
+  tiles: [
+    tileOf(2, 2, 16, 16),
+    tileOf(3, 2, 8, 16),
+    tileOf(3, 2, 16, 8),
+    tileOf(6, 2, 8, 8),
+    tileOf(10, 1, 8, 8),
+  ],
+  depth: DEPTH,
+  partialWorth: 40,
+  finish: (of) => of,
+}

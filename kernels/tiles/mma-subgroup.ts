@@ -6,7 +6,7 @@
 import { type Wgsl, wgsl } from '../op.ts'
 import { type Matrices, splitHalves } from '../wgsl/subgroup-matrix.ts'
 import type { Mma, Stage } from './mainloop.ts'
-import { subgroupMoments } from './epilogue-moments.ts'
+import { subgroupMoments } from './epilogue-moments-subgroup.ts'
 import { subgroupNormSums } from './epilogue-norm-sums.ts'
 import { piecesCode, storeMoments, storeNormSums, storePieces } from './epilogue-pieces.ts'
 import { type Loader, loadWidth } from './loader.ts'

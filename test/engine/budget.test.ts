@@ -2,7 +2,7 @@
 
 import * as assert from 'uvu/assert'
 import { DeviceLostError } from '../../engine/errors.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import type { GpuOptions } from '../../engine/gpu-rules.ts'
 import { Adam } from '../../engine/optim/optimizer.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'

@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DeviceLostError } from '../../engine/errors.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { openGpu as openInNode } from '../../engine/node.ts'
 import { openGpu } from '../../engine/open.ts'
 import { decodeSafetensors, encodeSafetensors } from '../../engine/safetensors.ts'

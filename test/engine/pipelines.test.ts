@@ -1,7 +1,7 @@
 // Kernels that are compiled ahead, by several who ask for them, and those that do not compile.
 
 import * as assert from 'uvu/assert'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { Pipelines } from '../../engine/pipelines.ts'
 import { kernel } from '../../kernels/op.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'

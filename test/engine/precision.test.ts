@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import { kernel } from '../../kernels/op.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { openGpu } from '../../engine/node.ts'
 import { effectOf } from '../../cli/precision.ts'
 import { precisions } from '../../methods/settings/words.ts'

@@ -7,7 +7,7 @@ import { batchNorm } from '../../kernels/norm/batch-norm.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { topK } from '../../kernels/reduce/top-k.ts'
 import { type Shape, type Tensor, sizeOf } from '../../kernels/op.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { openGpu as openInBrowser } from '../../engine/open.ts'
 import { openGpu } from '../../engine/node.ts'
 import { isRobust } from '../../engine/robustness.ts'
@@ -15,6 +15,7 @@ import { random } from '../fixtures/check.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
+import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('openGpu({ robustness: false })'))
 
@@ -34,8 +35,8 @@ async function bitsOf(gpu: Gpu, shapes: readonly Shape[], outputs: Outputs) {
 
 async function sameBits(gpu: Gpu, shapes: readonly Shape[], outputs: Outputs) {
   const unchecked = await openGpu({ robustness: false })
-  const kernels = gpu.software ? 'device' : 'gpu'
-  const guest = new Gpu(unchecked.device, { kernels })
+  const { forms, matrices, software } = gpu.run
+  const guest = new Gpu(unchecked.device, { kernels: { forms, matrices, software } })
   const expected = await bitsOf(gpu, shapes, outputs)
   const got = await bitsOf(guest, shapes, outputs)
   assert.ok(expected.length >= outputs.length)
@@ -58,7 +59,7 @@ test('computes the same bits without checks of indices', async ({ gpu }) => {
 })
 
 full('computes the same bits with the kernels of GPUs', async ({ gpu }) => {
-  const tiled = new Gpu(gpu.device, { kernels: 'gpu' })
+  const tiled = new Gpu(gpu.device, { kernels: machines.gpu })
   await sameBits(
     tiled,
     [

@@ -2,6 +2,7 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { onTensorCores } from '../../kernels/devices/matrix-forms.ts'
 import { tilesFor } from '../../kernels/tiles/plan.ts'
 import { traitsOf } from '../../engine/traits.ts'
 import { paperRun } from '../fixtures/paper-run.ts'
@@ -48,14 +49,17 @@ test('subgroup matrices need subgroups of 32, by nature or on request', () => {
 
 test('a device that is asked for subgroups of 32 gets no subgroup of 64 x 64 sums', () => {
   const tiles = (choosesSubgroups: boolean) =>
-    tilesFor(paperRun({ precision: 'f16', matrices: true, choosesSubgroups }), {
-      a: 'f16x8',
-      b: 'f32x4',
-    })
+    tilesFor(
+      paperRun({ precision: 'f16', matrices: true, forms: onTensorCores(choosesSubgroups) }),
+      {
+        a: 'f16x8',
+        b: 'f32x4',
+      },
+    )
   const widest = (choosesSubgroups: boolean) =>
-    Math.max(...tiles(choosesSubgroups).map(({ of }) => ('wide' in of ? of.tall * of.wide : 0)))
-  assert.is(widest(false), 16)
-  assert.is(widest(true), 8)
+    Math.max(...tiles(choosesSubgroups).map(({ M, N, threads }) => (M * N) / threads))
+  assert.is(widest(false), 128)
+  assert.is(widest(true), 64)
   assert.is(tiles(true).length, 3)
 })
 

@@ -1,7 +1,7 @@
 // An app's buffer as a variable, and a tensor's buffer in an app's commands, without copies.
 
 import * as assert from 'uvu/assert'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { Sgd } from '../../engine/optim/optimizer.ts'
 import { GpuError } from '../../engine/errors.ts'
 import type { Tensor } from '../../kernels/op.ts'

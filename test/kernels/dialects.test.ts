@@ -3,6 +3,7 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Run } from '../../kernels/op.ts'
 import { paperRun, tensor } from '../fixtures/paper-run.ts'
 
 const sources = new Set<string>() // every WGSL program that is assembled from here on
@@ -13,22 +14,29 @@ String.raw = (...parts) => {
   return source
 }
 const { name } = await import('../../index.ts').then(({ kernel }) => kernel`@compute fn own() {}`)
+const { onTensorCores } = await import('../../kernels/devices/matrix-forms.ts')
+const { cpuForms } = await import('../../kernels/devices/cpu-forms.ts')
+const { emulatedForms } = await import('../fixtures/emulated-matrices.ts')
 const { everyProduct } = await import('../fixtures/every-product.ts')
+const { everyLoss } = await import('../fixtures/every-loss.ts')
 const { tilesFor } = await import('../../kernels/tiles/plan.ts')
 
+function everything(run: Run) {
+  everyProduct(run, tensor)
+  everyLoss(run, tensor)
+}
+
 for (const precision of ['f32', 'f16', 'f16x3'] as const)
-  for (const matrices of [false, true])
-    for (const emulated of [false, true])
-      for (const way of tilesFor(paperRun({ precision, matrices })).keys())
-        everyProduct(
-          paperRun({
-            precision,
-            matrices,
-            emulated,
-            race: (_name, _ways, _guess, compute) => compute(way),
-          }),
-          tensor,
-        )
+  for (const forms of [new Map(), onTensorCores(false), emulatedForms])
+    for (const way of tilesFor(paperRun({ precision, forms })).keys())
+      everything(
+        paperRun({
+          precision,
+          ...{ forms, matrices: forms.size > 0 },
+          race: (_name, _ways, _guess, compute) => compute(way),
+        }),
+      )
+for (const forms of [new Map(), cpuForms]) everything(paperRun({ software: true, forms }))
 
 /** What the caller of a kernel must know of it: its Params and its bindings, element types
  *  aside. */

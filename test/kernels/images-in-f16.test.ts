@@ -13,11 +13,12 @@ import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { batchNormReference } from '../fixtures/batch-norm-reference.ts'
 import { checkOp } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { grid, half } from '../fixtures/halves.ts'
+import { kernelsOf } from '../fixtures/machines.ts'
 
 const test = gpuSuite('images in f16')
 
@@ -181,7 +182,7 @@ for (const kernels of ['device', 'gpu'] as const)
   )) {
     if (kernels === 'gpu' && !/^batchNorm|^convNorm/.test(name)) continue
     test(`${name}, ${kernels}: value and gradients`, async ({ gpu: host }) => {
-      const gpu = new Gpu(host.device, { kernels, activations: 'f16' })
+      const gpu = new Gpu(host.device, { ...kernelsOf(kernels), activations: 'f16' })
       const values = shapes.map((shape, i) => grid(shape, i + 1))
       const y = op(...values.map((v, i) => gpu.tensor(v, shapes[i] ?? [])))
       assert.is(y.dtype, dtype)

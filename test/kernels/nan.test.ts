@@ -37,7 +37,7 @@ import { softmax } from '../../kernels/reduce/softmax.ts'
 import { softplus } from '../../kernels/elementwise/softplus.ts'
 import { sqrt } from '../../kernels/elementwise/sqrt.ts'
 import { tanh } from '../../kernels/elementwise/tanh.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { Gradients } from '../../engine/optim/gradients.ts'
 import { Adam, Lars, Sgd } from '../../engine/optim/optimizer.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
@@ -45,6 +45,7 @@ import { knn } from '../../evaluate/knn.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { machines as kernelsOf } from '../fixtures/machines.ts'
 
 const test = gpuSuite('NaN')
 
@@ -176,7 +177,7 @@ const nans = async (gpu: Gpu, x: Tensor | undefined) =>
 const machines = {
   device: [{}, Object.keys(cases)],
   gpu: [
-    { kernels: 'gpu' },
+    { kernels: kernelsOf.gpu },
     [
       'l2Normalize',
       'softmax',

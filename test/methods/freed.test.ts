@@ -3,7 +3,7 @@
 
 import * as assert from 'uvu/assert'
 import type { Dataset } from '../../data/dataset.ts'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import type { Trainer } from '../../methods/entry.ts'
 import { methods } from '../../methods/registry.ts'
 import { configOf } from '../../training/config.ts'

@@ -1,7 +1,7 @@
 // Models whose weights are drawn in turns with other work.
 
 import * as assert from 'uvu/assert'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { drawnAhead } from '../../models/drawn-ahead.ts'
 import { projectionHead } from '../../models/heads.ts'
 import { parametersOf } from '../../models/parts.ts'

@@ -4,7 +4,7 @@
 // AMP rounds what it stores, too.
 
 import * as assert from 'uvu/assert'
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
 import {
   conv2dGolden,
@@ -17,6 +17,7 @@ import {
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
+import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -24,7 +25,7 @@ const quickOnF16 = needing('shader-f16', test)
 
 /** A suite's device, computing in f16 as a GPU with tensor cores does, which are emulated. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
-  const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
+  const gpu = new Gpu(host.device, { precision: 'f16', kernels: machines.matrices })
   try {
     await body(gpu)
     await gpu.sync()

@@ -1,12 +1,13 @@
 // PyTorch's ResNets in precisions f16 and f16x3, by a GPU's kernels without tensor cores, forced on
 // whatever there is.
 
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
 import { resnetGolden } from '../fixtures/golden-simclr.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
+import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden ResNets in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -30,7 +31,7 @@ for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px'])
     ['f16x3', 'f32'],
   ] as const)
     onF16(`${name} in ${precision}, images in ${activations}`, async ({ gpu: host }) => {
-      const gpu = new Gpu(host.device, { precision, activations, kernels: 'gpu' })
+      const gpu = new Gpu(host.device, { precision, activations, kernels: machines.gpu })
       try {
         const judge = precision === 'f16' ? [inF16(name.startsWith('resnet50'))] : [] // f16x3 is f32 here
         await resnetGolden(gpu, new Golden(name, ...judge))

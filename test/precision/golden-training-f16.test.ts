@@ -1,13 +1,14 @@
 // PyTorch's training trajectories in precision f16, the loss scaled, by a GPU's kernels, forced on
 // whatever there is; and with activations in f16.
 
-import { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
 import { followsGolden } from '../fixtures/golden-training.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
+import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden training in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -49,13 +50,13 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
     }
   }
   onF16(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
-    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
+    const gpu = new Gpu(host.device, { precision: 'f16', kernels: machines.matrices })
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })
   test(`${name}: followed with activations in f16`, ({ gpu: host }) =>
     follows(new Gpu(host.device, { activations: 'f16' }), {}))
   onF16(`${name}: followed in f16, activations too`, async ({ gpu: host }) => {
-    const options = { precision: 'f16', activations: 'f16', kernels: 'gpu' } as const
+    const options = { precision: 'f16', activations: 'f16', kernels: machines.gpu } as const
     const gpu = new Gpu(host.device, options)
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })

@@ -3,12 +3,13 @@
 import * as assert from 'uvu/assert'
 import { convNorm } from '../../../kernels/conv/conv-norm.ts'
 import type { Tensor } from '../../../kernels/op.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { replaysAlike } from '../../fixtures/replays-alike.ts'
 import { refuses } from '../../fixtures/refusal.ts'
+import { kernelsOf } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm with a shortcut'))
 
@@ -69,7 +70,7 @@ for (const kernels of ['device', 'gpu'] as const)
     (kernels === 'gpu' ? full : test)(
       `equals adding its result: ${kernels}, images in ${activations}`,
       async ({ gpu: host }) => {
-        const gpu = new Gpu(host.device, { kernels, activations })
+        const gpu = new Gpu(host.device, { ...kernelsOf(kernels), activations })
         for (const mode of [
           { training: true },
           { training: false },

@@ -6,7 +6,7 @@ import { conv2d } from '../../../kernels/conv/conv2d.ts'
 import { convForward, convForwardMoments } from '../../../kernels/conv/forward.ts'
 import type { Shape, Tensor } from '../../../kernels/op.ts'
 import { tilesFor } from '../../../kernels/tiles/plan.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { batchNormReference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { type ConvLayer, convolution, outOf, weightOf } from '../../fixtures/convolution.ts'
@@ -15,6 +15,7 @@ import { gpuSuite } from '../../fixtures/gpu.ts'
 import { needing } from '../../fixtures/needing.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { type Engine, engines, gpuRun } from '../../fixtures/rounding.ts'
+import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm'))
 const onF16 = needing('shader-f16', test, full)
@@ -58,7 +59,7 @@ test('equals convolution and normalisation in float64, gradients included', ({ g
   equalsFloat64(gpu))
 
 full('equals them by the kernels of a GPU', async ({ gpu }) => {
-  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
+  const guest = new Gpu(gpu.device, { kernels: machines.gpu })
   await equalsFloat64(guest)
   await guest.sync()
   guest.destroy()
@@ -169,7 +170,7 @@ for (const C of [3, 8])
   })
 
 test('gives what conv2d and batchNorm give, running statistics included', async ({ gpu }) => {
-  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
+  const guest = new Gpu(gpu.device, { kernels: machines.gpu })
   for (const [training, padMode] of [
     [true, 'zeros'],
     [true, 'reflect'],

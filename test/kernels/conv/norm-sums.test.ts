@@ -9,13 +9,14 @@ import type { Run, Tensor } from '../../../kernels/op.ts'
 import { storedAs } from '../../../kernels/wgsl/storage.ts'
 import { MARKED_ROWS } from '../../../kernels/wgsl/relu-mask.ts'
 import { partitionRows } from '../../../kernels/norm/batch-rows.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { needing } from '../../fixtures/needing.ts'
 import { grid } from '../../fixtures/halves.ts'
 import { replaysAlike } from '../../fixtures/replays-alike.ts'
 import { engines, gpuRun } from '../../fixtures/rounding.ts'
+import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('sums of a data gradient'))
 const onF16 = needing('shader-f16', test, full)
@@ -158,7 +159,7 @@ onF16(
     const results = []
     for (const options of [
       {},
-      { kernels: 'matrices', precision: 'f16', activations: 'f16' },
+      { kernels: machines.matrices, precision: 'f16', activations: 'f16' },
     ] as const) {
       const gpu = new Gpu(host.device, options)
       const made = (shape: readonly number[], seed: number, mean = 0) =>

@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import type { Tensor, Variable } from '../../../kernels/op.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { batchNormReference as reference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'

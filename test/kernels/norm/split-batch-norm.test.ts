@@ -3,11 +3,12 @@ import { indexSelect } from '../../../kernels/shape/gather.ts'
 import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import { shuffleOrder } from '../../../kernels/state/shuffle-order.ts'
 import { sizeOf } from '../../../kernels/op.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { batchNormReference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
+import { machines } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('split batch norm')
 
@@ -91,7 +92,7 @@ for (const [shape, batches] of [
       Array.from({ length: batches }, (_, b) =>
         batchNormReference(C)(x.slice(b * size, (b + 1) * size), gamma, beta),
       ).flat()
-    const guest = new Gpu(gpu.device, { kernels: 'gpu' })
+    const guest = new Gpu(gpu.device, { kernels: machines.gpu })
     for (const machine of [gpu, guest])
       await checkOp(
         machine,

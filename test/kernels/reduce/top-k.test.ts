@@ -1,11 +1,12 @@
 import * as assert from 'uvu/assert'
 import { type Shape, sizeOf } from '../../../kernels/op.ts'
 import { topK } from '../../../kernels/reduce/top-k.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { gradientAt } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
+import { kernelsOf } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('topK')
 
@@ -21,7 +22,7 @@ function sorted(x: readonly number[], R: number, k: number): number[] {
 
 for (const kernels of ['device', 'gpu'] as const)
   test(`agrees with sorting: ${kernels}`, async ({ gpu: host }) => {
-    const gpu = kernels === 'device' ? host : new Gpu(host.device, { kernels })
+    const gpu = kernels === 'device' ? host : new Gpu(host.device, kernelsOf(kernels))
     const cases: [Shape, number][] = [
       [[1], 1],
       [[3, 10], 4],

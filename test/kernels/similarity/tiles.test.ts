@@ -16,7 +16,7 @@ import { nceMapsOp } from '../../../kernels/loss/nce-maps.ts'
 import { ntXentOp } from '../../../kernels/loss/ntxent.ts'
 import { sigLipOp } from '../../../kernels/loss/siglip.ts'
 import { supConOp } from '../../../kernels/loss/supcon.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { Pipelines } from '../../../engine/pipelines.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
@@ -26,6 +26,9 @@ import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
+import { machines } from '../../fixtures/machines.ts'
+import { cpuForms } from '../../../kernels/devices/cpu-forms.ts'
+import { onTensorCores } from '../../../kernels/devices/matrix-forms.ts'
 
 const [test, full] = quickAndFull(gpuSuite('tiles of other machines'))
 const onF16 = needing('shader-f16', test, full)
@@ -102,11 +105,11 @@ onF16('f16 rounds, and f16x3 hardly', async ({ gpu }) => {
   assert.ok(half !== exact && Math.abs(half - exact) < 1e-3, `${half} for ${exact}`)
 })
 
-for (const [name, machines] of [
+for (const [name, others] of [
   ['ntXent', ['f16x3', 'f16']],
   ['infoNce', ['f16']],
 ] as const)
-  for (const [variant, apply] of contrastiveLosses[name].by(machines).slice(1))
+  for (const [variant, apply] of contrastiveLosses[name].by(others).slice(1))
     onF16(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
       spreads(gpu, contrastiveLosses[name], apply),
     )
@@ -148,7 +151,10 @@ test('every kernel is valid WGSL for tensor cores', async () => {
   const attrs = { temperature: 0.5, normalized: false }
   const names = new Set<string>()
   for (const precision of ['f16', 'f16x3'] as const) {
-    const traits = { software: false, matrices: true, emulated: false, precision }
+    const traits = {
+      ...{ software: false, matrices: true, precision },
+      forms: onTensorCores(false),
+    }
     for (const { name, source } of [
       ...kernelsOf(nothing, traits, ntXentOp, attrs, [z, z]),
       ...kernelsOf(nothing, traits, infoNceOp, { ...attrs, inBatch: false }, [z, z, z]),
@@ -174,14 +180,14 @@ test('every kernel is valid WGSL for tensor cores', async () => {
 test('a CPU adapter computes in f32 whatever the precision, with lanes or without', ({ gpu }) => {
   const z = gpu.tensor(random(12, 1), [4, 3])
   const attrs = { temperature: 0.5, normalized: false }
-  for (const subgroupSize of [0, 4, 8])
+  for (const forms of [new Map(), cpuForms])
     for (const precision of ['f16', 'f16x3'] as const) {
-      const traits = { software: true, subgroupSize, precision }
+      const traits = { software: true, forms, precision }
       for (const { name, source } of [
         ...kernelsOf(gpu, traits, ntXentOp, attrs, [z, z]),
         ...kernelsOf(gpu, traits, infoNceOp, { ...attrs, inBatch: false }, [z, z, z]),
       ])
-        assert.not.match(source, /f16/, `${name} in subgroups of ${subgroupSize}`)
+        assert.not.match(source, /f16/, name)
     }
 })
 
@@ -190,7 +196,7 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
   alive.push(instance)
   const device = await (await instance.requestAdapter())?.requestDevice()
   if (!device) throw new Error('no adapter')
-  const gpu = new Gpu(device, { kernels: 'gpu', ownsDevice: true })
+  const gpu = new Gpu(device, { kernels: machines.gpu, ownsDevice: true })
   const z = gpu.tensor(random(12, 1), [4, 3])
   const maps = gpu.tensor(random(24, 2), [4, 2, 3])
   const [labels, scalar] = [gpu.tensor([0, 1, 1, 0], [4]), gpu.tensor([1], [])]

@@ -3,11 +3,13 @@
 
 import * as assert from 'uvu/assert'
 import { type Kernel, type Run, sizeOf } from '../../../kernels/op.ts'
+import { onTensorCores } from '../../../kernels/devices/matrix-forms.ts'
 import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { suite } from 'uvu'
 import { everyProduct } from '../../fixtures/every-product.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
+import { machines } from '../../fixtures/machines.ts'
 import { runWith } from '../../fixtures/run-with.ts'
 
 const test = suite<{ gpu: Gpu }>('tiles compile')
@@ -25,7 +27,7 @@ async function kernelsOf(
   traits: Parameters<typeof runWith>[1],
 ): Promise<ReadonlySet<Kernel>> {
   const kernels = new Set<Kernel>()
-  const run = runWith(gpu, { software: false, emulated: false, ...traits })
+  const run = runWith(gpu, { ...machines.gpu, ...traits })
   const watched = Object.assign((...[kernel, dispatch]: Parameters<Run>) => {
     if (!/^(sumSplits|widenImages|narrowImages)$/.test(kernel.name)) kernels.add(kernel)
     return run(kernel, dispatch)
@@ -48,7 +50,8 @@ for (const [precision, matrices, activations, choosesSubgroups = false] of [
   test(`${precision} ${matrices ? 'on subgroup matrices' : 'in registers'}${choosesSubgroups ? ' of subgroups of 32 among others' : ''}, images in ${activations}: every form and tile that fits`, async ({
     gpu,
   }) => {
-    const traits = { precision, matrices, activations, choosesSubgroups }
+    const forms = matrices ? onTensorCores(choosesSubgroups) : new Map()
+    const traits = { precision, matrices, forms, activations }
     for (const way of tilesFor(runWith(gpu, traits)).keys()) {
       const kernels = await kernelsOf(gpu, {
         ...traits,
@@ -67,11 +70,9 @@ test('the largest tile of matrices is valid WGSL, though this device has not the
 }) => {
   for (const precision of ['f16', 'f16x3'] as const) {
     const big = runWith(gpu, {
-      software: false,
+      ...machines.gpu,
       precision,
-      matrices: true,
-      emulated: false,
-      choosesSubgroups: false,
+      ...{ matrices: true, forms: onTensorCores(false) },
       workgroupBytes: 1 << 16,
     })
     const sources = new Set<string>()
@@ -103,7 +104,9 @@ test('no var in WGSL goes without a value: Dawn does not clear it when a loop co
   gpu,
 }) => {
   for (const precision of ['f32', 'f16x3'] as const)
-    for (const { source } of await kernelsOf(gpu, { precision, matrices: precision !== 'f32' })) {
+    for (const { source } of await kernelsOf(gpu, {
+      ...{ precision, matrices: true, forms: onTensorCores(false) },
+    })) {
       assert.match(source, /^\s*var \w+/m)
       assert.is(/^\s*var \w+\s*(?::[^=;]*)?;/m.test(source), false, source)
     }

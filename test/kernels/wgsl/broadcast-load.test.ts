@@ -13,22 +13,23 @@ import type { Gpu } from '../../../engine/gpu.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { runWith } from '../../fixtures/run-with.ts'
+import { cpuForms } from '../../../kernels/devices/cpu-forms.ts'
+import type { Forms } from '../../../kernels/form.ts'
 
 const test = gpuSuite('lanes')
 
-/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with
- *  subgroups of eight. */
-const as = (gpu: Gpu, subgroupSize: number) => runWith(gpu, { software: true, subgroupSize })
+/** The machine's `run`, telling kernels that it is a CPU adapter, with these kernels of its own. */
+const as = (gpu: Gpu, forms: Forms) => runWith(gpu, { software: true, forms })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) =>
   gpu.tensor(random(sizeOf(shape), seed), shape)
 
 async function compare(gpu: Gpu, compute: (run: Run) => Tensor, what: string) {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo as { subgroupMinSize?: number } // newer than the types
-  const loaded = await gpu.read(compute(as(gpu, 0)))
+  const loaded = await gpu.read(compute(as(gpu, new Map())))
   assert.ok(loaded.some((v) => v !== 0))
   if (gpu.device.features.has('subgroups') && subgroupMinSize >= 8)
-    close(await gpu.read(compute(as(gpu, 8))), loaded, 1e-5, what)
+    close(await gpu.read(compute(as(gpu, cpuForms))), loaded, 1e-5, what)
 }
 
 for (const [x, w, stride, padding] of [

@@ -6,10 +6,11 @@ import { logSoftmax } from '../../../kernels/reduce/log-softmax.ts'
 import { logSumExp } from '../../../kernels/reduce/logsumexp.ts'
 import { softmax } from '../../../kernels/reduce/softmax.ts'
 import { type Tensor, sizeOf } from '../../../kernels/op.ts'
-import { Gpu } from '../../../engine/gpu.ts'
+import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { runWith } from '../../fixtures/run-with.ts'
+import { machines } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('lines')
 
@@ -55,7 +56,7 @@ async function bits(
 }
 
 test('any number of threads a line gives the same bits', async ({ gpu }) => {
-  const other = new Gpu(gpu.device, { kernels: 'gpu' })
+  const other = new Gpu(gpu.device, { kernels: machines.gpu })
   for (const R of [1, 2, 7, 16, 33, 64, 65, 130, 1100])
     for (const [shape, axis] of [
       [[5, R], 1],

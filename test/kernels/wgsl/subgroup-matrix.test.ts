@@ -1,21 +1,24 @@
 import * as assert from 'uvu/assert'
 import { type Tensor, kernel, wgsl } from '../../../kernels/op.ts'
-import { onMatrices, split } from '../../../kernels/wgsl/subgroup-matrix.ts'
-import type { Run, Wgsl } from '../../../kernels/op.ts'
+import { type Matrices, split } from '../../../kernels/wgsl/subgroup-matrix.ts'
+import { tensorCores } from '../../../kernels/wgsl/tensor-cores.ts'
+import type { Gpu } from '../../../engine/gpu.ts'
+import type { Kernel, Wgsl } from '../../../kernels/op.ts'
 import { close, random } from '../../fixtures/check.ts'
+import { emulation } from '../../fixtures/emulated-matrices.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { needing } from '../../fixtures/needing.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
-import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('subgroup matrices')
 const onF16 = needing('shader-f16', test)
 
 /** Four subgroups, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which
  *  lie as given. */
-const product = (load: Wgsl) =>
-  onMatrices(
-    ({ head, thread, begin, factors, spill, store }) => kernel`
+const product =
+  (load: Wgsl) =>
+  ({ head, thread, begin, factors, spill, store }: Matrices) =>
+    kernel`
       ${head}
       @group(0) @binding(0) var<storage, read>       a:    array<vec4f>;
       @group(0) @binding(1) var<storage, read>       b:    array<vec4f>;
@@ -44,8 +47,7 @@ const product = (load: Wgsl) =>
         workgroupBarrier();
         for (var i = 0u; i < 8u; i++) { more[thread + i * 128u] = spilled[thread + i * 128u]; }
       }
-    `,
-  )
+    `
 
 const rows = product(wgsl`
   let sums = multiplyAdd(leftByRows(subgroup * 64u, 4u), rightByRows(256u + subgroup * 64u, 4u), Sums());
@@ -60,9 +62,9 @@ const exact = product(wgsl`
   );
 `)
 
-function multiply(run: Run, by: typeof rows, a: Tensor, b: Tensor) {
+function multiply({ run }: Gpu, by: Kernel, a: Tensor, b: Tensor) {
   const shape = [4, 16, 16]
-  return run(by(run), { reads: [a, b], makes: [shape, shape], groups: [1] })
+  return run(by, { reads: [a, b], makes: [shape, shape], groups: [1] })
 }
 
 const at = (x: readonly number[], subgroup: number, i: number, j: number, transposed: boolean) =>
@@ -86,9 +88,8 @@ for (const [name, by, transposed, tolerance] of [
   ['in f16x3', exact, false, 16 * 2 ** -22], // what is dropped of 16 products is 2^-22 of each, and f32 rounds
 ] as const)
   onF16(`the emulation multiplies matrices loaded ${name}`, async ({ gpu }) => {
-    const run = runWith(gpu, { matrices: true, emulated: true })
     const [a, b] = [gpu.tensor(left, [1024]), gpu.tensor(right, [1024])]
-    const [y, more] = multiply(run, by, a, b)
+    const [y, more] = multiply(gpu, by(emulation), a, b)
     const expected = reference(left, right, transposed)
     close(await gpu.read(y), expected, tolerance, 'y')
     close(
@@ -100,9 +101,8 @@ for (const [name, by, transposed, tolerance] of [
   })
 
 onF16('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
-  const run = runWith(gpu, { matrices: true, emulated: true })
   const small = left.map((v) => v * 2 ** -16)
-  const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
+  const [y] = multiply(gpu, exact(emulation), gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
   const got = await gpu.read(y)
   // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's
   // roundings with it)
@@ -111,11 +111,11 @@ onF16('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
 
 test('the same kernels compile with real subgroup matrices', async () => {
   const nothing = await nullGpu()
-  const run = runWith(nothing, { matrices: true, emulated: false })
   const [a, b] = [nothing.tensor(left, [1024]), nothing.tensor(right, [1024])]
   for (const by of [rows, columns, exact]) {
-    assert.match(by(run).source, /enable chromium_experimental_subgroup_matrix/)
-    multiply(run, by, a, b)
+    const real = by(tensorCores(false))
+    assert.match(real.source, /enable chromium_experimental_subgroup_matrix/)
+    multiply(nothing, real, a, b)
   }
   await nothing.sync()
   nothing.destroy()
