@@ -6,14 +6,16 @@ import { parse } from 'acorn'
 import { simple } from 'acorn-walk'
 import { transform } from 'esbuild'
 
-/** WGSL without comments and needless spaces. Spaces stay around operators, since `a - -b` and
- *  `vec4<bool> = x` need them, and before a brace, so that `struct Params {` is found. */
+/** WGSL without comments and needless spaces. Spaces stay where two operators would become one
+ *  (`a - -b`, `vec4<bool> = x`), around `=` and before a brace, so that `const N = 4u` and
+ *  `struct Params {` are found. */
 const shorter = (text) =>
   text
     .replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/ ?([}();,:]) ?/g, '$1')
     .replaceAll('{ ', '{')
+    .replaceAll(/(?<=[\w)\]]) ?(->|&&|\|\||<<|>>|[<>=!]=|[-+*/%&|^<>]=?) ?(?=[\w(])/g, '$1')
 
 /** JavaScript with its WGSL shortened. */
 export function minified(code) {

@@ -100,10 +100,7 @@ export async function peaks(gpu, options) {
   const rate = async (call, work) => work / (await time(call, options)).median / 1e6
   return {
     fma: await rate(fma, groups * 256 * rounds * FMA_ROUND * 2),
-    matrices:
-      gpu.run.matrices && !gpu.run.emulated
-        ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3)
-        : 0,
+    matrices: gpu.run.matrices ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
     copy: await copyRate(gpu, options),
     launch: await launchCost(gpu, options),
   }
