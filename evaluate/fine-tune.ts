@@ -7,7 +7,7 @@ import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
 import { restore } from '../engine/checkpoint.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
-import { Builder } from '../models/layers.ts'
+import { LayerBuilder } from '../models/layers.ts'
 import { type Model, checkGpu } from '../models/model.ts'
 import { type Regression, regressionRule } from './regression.ts'
 import { type Supervised, modeAt, supervised, supervisedRules } from './supervised.ts'
@@ -51,7 +51,7 @@ export function fineTuner(gpu: Gpu, options: FineTunerOptions) {
   checkGpu('fineTuner', gpu)
   const checked = checkOptions('fineTuner', options ?? {}, rules)
   const { encoder, classes, views, optimizer, schedule, image, probe, seed = 0 } = checked
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const classify = build.linear('classifier', [encoder.features, classes])
   if (probe) restore(gpu, build.parameters, headOf(probe, encoder.features, classes))
   const parameters = { ...encoder.parameters, ...build.parameters }

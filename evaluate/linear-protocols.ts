@@ -6,7 +6,7 @@ import { linear } from '../kernels/matmul/linear.ts'
 import { type FlatOptimizer, Lars, Sgd } from '../engine/optim/optimizer.ts'
 import { type Schedule, cosine, multiStep } from '../engine/optim/schedule.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from '../models/layers.ts'
+import { LayerBuilder } from '../models/layers.ts'
 import type { Layer } from '../models/model.ts'
 
 /** A paper's protocol of linear evaluation. */
@@ -44,7 +44,7 @@ const epochCosine = (rate: number, epochs: number): Schedule => {
 /** Makes a head whose weights are from N(0, 0.01²), as in all four papers' code. Its bias begins
  *  with zeros. */
 const head: LinearProtocol['head'] = (gpu, [F, C], seed) => {
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const weight = build.drawn('weight', [C, F], 0.01)
   const bias = build.parameter('bias', new Float32Array(C), [C])
   return { parameters: build.parameters, classify: (h) => linear(h, weight, bias) }

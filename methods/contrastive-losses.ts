@@ -28,9 +28,14 @@ export interface ContrastiveLoss {
 
 export type ContrastiveLossName = 'nt-xent' | 'dcl' | 'dclw' | 'sup-con' | 'sig-lip'
 
+/** NT-Xent. By itself, so that a page that trains with it carries no other loss. */
+export const ntXentLoss: ContrastiveLoss = {
+  of: (z1, z2, { temperature }) => ntXent(z1, z2, temperature),
+}
+
 /** Each loss: how it is computed, and what it needs beside the embeddings. */
 export const contrastiveLosses: Readonly<Record<ContrastiveLossName, ContrastiveLoss>> = {
-  'nt-xent': { of: (z1, z2, { temperature }) => ntXent(z1, z2, temperature) },
+  'nt-xent': ntXentLoss,
   dcl: { of: (z1, z2, { temperature }) => dcl(z1, z2, temperature) },
   dclw: {
     of(z1, z2, { temperature }) {

@@ -11,7 +11,7 @@ import type { Model } from '../models/model.ts'
 import type { LossScale } from '../models/loss-scale.ts'
 import { type Tower, forwardTower } from '../models/tower.ts'
 import { type Encoder, halves } from './batch.ts'
-import { type ContrastiveLoss, contrastiveLosses } from './contrastive-losses.ts'
+import { type ContrastiveLoss, ntXentLoss } from './contrastive-losses.ts'
 import { type ImageBatch, countOf, labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
@@ -64,7 +64,7 @@ export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
     learned(temperature),
   ],
   begin(options, { t }) {
-    const { encoder, head, batchNorm, loss = contrastiveLosses['nt-xent'], scale } = options
+    const { encoder, head, batchNorm, loss = ntXentLoss, scale } = options
     const temperature = temperatureOf('simclr', options.temperature, t)
     checkScale(loss, scale)
     const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)

@@ -11,7 +11,7 @@ import { anything, checkOptions, checkTensor, flag, needed, said } from '../kern
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
-import { Builder } from './layers.ts'
+import { LayerBuilder } from './layers.ts'
 import {
   type Layer,
   type Mode,
@@ -79,7 +79,7 @@ const rules = {
 /** Makes 1 x 1 layers that map C channels to the R of the scores: norm(branch + shortcut). The
  *  shortcut is linear and starts near the identity. */
 function head(
-  build: Builder,
+  build: LayerBuilder,
   name: string,
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
@@ -144,7 +144,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
   }
   const { size, width, features: R, depth, channels } = options
   checkSizes('amdimEncoder', { size, width, features: R, depth, channels })
-  const build = new Builder(gpu, options.seed)
+  const build = new LayerBuilder(gpu, options.seed)
   const layers = stacked(build, options)
   const [last7, last5] = [lastOf(layers, 7, size), lastOf(layers, 5, size)]
   const head5 = head(build, 'rkhs_block_5', [last5.channels, R], options)

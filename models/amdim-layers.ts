@@ -6,12 +6,12 @@ import { addPooled } from '../kernels/pool/add-pooled.ts'
 import { conv2d } from '../kernels/conv/conv2d.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { residualUnit } from '../kernels/conv/residual-unit.ts'
-import type { Builder } from './layers.ts'
+import type { LayerBuilder } from './layers.ts'
 import type { Layer } from './model.ts'
 
 /** A layer: how to make it, and what it does to a map's side and channels. */
 interface Step {
-  readonly make: (build: Builder, name: string, shape: Shape, options: Options) => Layer
+  readonly make: (build: LayerBuilder, name: string, shape: Shape, options: Options) => Layer
   readonly kernel: number
   readonly stride: number
   /** Pixels of reflection padding; 0 by default. */
@@ -61,7 +61,7 @@ const residual = (kernel: number, stride: number, channels: number | 'features')
 })
 
 function residualLayer(
-  build: Builder,
+  build: LayerBuilder,
   name: string,
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
@@ -163,7 +163,7 @@ export interface Made extends Sided {
 }
 
 /** Makes all layers but the heads. Throws like `amdimMaps`. */
-export const stacked = (build: Builder, options: Options): Made[] =>
+export const stacked = (build: LayerBuilder, options: Options): Made[] =>
   amdimMaps(options).map(({ step, side, shape }, i) => ({
     layer: step.make(build, `layer_list.${i}`, shape, options),
     side,

@@ -12,7 +12,7 @@ import { tanh } from '../kernels/elementwise/tanh.ts'
 import { checkOptions, count, needed, share } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { Builder } from './builder.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `classifiers`. */

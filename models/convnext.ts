@@ -16,7 +16,7 @@ import {
 } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { Builder } from './builder.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { STD, dropPathRates, perceptron } from './transformer.ts'
 

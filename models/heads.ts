@@ -3,7 +3,7 @@
 import { checkOptions, count, needed, oneOf } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { LayerBuilder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `projectionHead`. */
@@ -39,7 +39,7 @@ export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
   const checked = checkOptions('projectionHead', options ?? {}, rules)
   const { features, dim = 128, style = 'leftthomas', seed = 0 } = checked
   const { hidden = style === 'leftthomas' ? 512 : features } = checked
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const paper = style === 'paper'
   const std = paper ? 0.01 : 0
   const first = build.linear('projection.0', [features, hidden], { bias: false, std })

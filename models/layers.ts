@@ -5,9 +5,6 @@ import { type Variable, sizeOf } from '../kernels/op.ts'
 import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
 import { conv2d } from '../kernels/conv/conv2d.ts'
-import { dropPath } from '../kernels/elementwise/drop-path.ts'
-import { type MaskOptions, dropout } from '../kernels/elementwise/dropout.ts'
-import { layerNorm } from '../kernels/norm/layer-norm.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import {
   checkOptions,
@@ -16,8 +13,6 @@ import {
   counts,
   flag,
   notNegative,
-  positive,
-  share,
   text,
 } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
@@ -47,21 +42,20 @@ import {
   type NormState,
   checkGpu,
   checkMode,
-  layerDraws,
 } from './model.ts'
 import { keeping } from './window-sizes.ts'
 
-/** Makes layers and collects their parameters. Each method takes the layer's name and returns its
- *  forward. Initial values depend on (seed, name) alone. Every method throws Error for a name that
- *  is used twice. */
-export class Builder {
+/** Makes the layers of ResNets and of their heads, and collects their parameters. Each method takes
+ *  the layer's name and returns its forward. Initial values depend on (seed, name) alone. Every
+ *  method throws Error for a name that is used twice. `Builder` (builder.ts) has more layers, which
+ *  a page that trains a ResNet does not carry. */
+export class LayerBuilder {
   readonly gpu: Gpu
   /** Parameters of all layers made so far, by name. */
   readonly parameters: Record<string, Variable> = {}
   /** Running statistics of all batch norms made so far, by name. */
   readonly norms: Record<string, NormState> = {}
   readonly #seed: number
-  readonly #drawing = new Set<string>() // names of the layers that draw
 
   /** Starts an empty model. Throws TypeError for a seed that is not a whole number. */
   constructor(gpu: Gpu, seed: number) {
@@ -153,16 +147,6 @@ export class Builder {
     }
   }
 
-  /** Makes a layer norm of the last axis, C channels, weight and bias [C] from 1 and 0. `eps` is
-   *  1e-5 by default, as in torch; timm's transformers and ConvNeXt have 1e-6. */
-  layerNorm(name: string, C: number, options: { readonly eps?: number } = {}): Layer {
-    checkValue('Builder.layerNorm', `C of ${name}`, C, count)
-    const { eps = 1e-5 } = checkOptions('Builder.layerNorm', options, { eps: positive })
-    const gamma = this.parameter(`${name}.weight`, new Float32Array(C).fill(1), [C])
-    const beta = this.parameter(`${name}.bias`, new Float32Array(C), [C])
-    return (x) => layerNorm(x, gamma, beta, { eps })
-  }
-
   /** Makes a linear layer of C features to K, weight [K, C] and, unless `bias` is false, bias [K].
    *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²)
    *  instead, and the bias starts at 0. */
@@ -176,27 +160,6 @@ export class Builder {
     const bound = std > 0 ? 0 : 1 / Math.sqrt(C)
     const b = this.parameter(`${name}.bias`, this.#uniform(`${name}.bias`, K, bound), [K])
     return (x) => linear(x, w, b)
-  }
-
-  /** Makes a layer that in training drops each element with probability p (`dropout`). In training
-   *  with p above 0 the mode needs `draws`. */
-  dropout(name: string, p: number): Layer {
-    return this.#drawn(name, p, dropout)
-  }
-
-  /** Makes a layer that in training drops each sample's branch with probability p (`dropPath`), for
-   *  residual branches. In training with p above 0 the mode needs `draws`. */
-  dropPath(name: string, p: number): Layer {
-    return this.#drawn(name, p, dropPath)
-  }
-
-  #drawn(name: string, p: number, op: typeof dropout): Layer {
-    checkValue('Builder', 'the name of a layer', name, text)
-    checkValue('Builder', `p of ${name}`, p, share)
-    if (this.#drawing.has(name)) throw usedTwice(name)
-    this.#drawing.add(name)
-    const options = (mode: Mode): MaskOptions => ({ ...layerDraws(name, mode), stream: name })
-    return (x, mode) => (p === 0 ? x : op(x, p, options(mode)))
   }
 
   /** Returns a batch norm's running statistics and how it normalises. Counts the batch in

@@ -6,7 +6,7 @@ import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, counts, needed, oneOf, share } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { Builder } from './builder.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `mlp`. */

@@ -5,7 +5,7 @@ import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { LayerBuilder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 interface MocoHeadOptions {
@@ -32,7 +32,7 @@ export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
     mlp = false,
     seed = 0,
   } = checkOptions('mocoHead', options ?? {}, headRules)
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const first = mlp ? build.linear('fc.0', [features, features]) : null
   const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
   return printedModel('mocoHead', {
@@ -68,7 +68,7 @@ export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
   checkGpu('mocoV3Head', gpu)
   const { name, widths, seed = 0 } = checkOptions('mocoV3Head', options ?? {}, v3Rules)
   const [features, hidden, dim] = widths
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const first = build.linear(`${name}.0`, [features, hidden], { bias: false })
   const norm = build.norm(`${name}.1`, hidden)
   const second = build.linear(`${name}.3`, [hidden, dim], { bias: false })

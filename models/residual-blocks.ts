@@ -3,7 +3,7 @@
 
 import type { Shortcut } from '../kernels/conv/conv-norm.ts'
 import type { Tensor } from '../kernels/op.ts'
-import type { Builder } from './layers.ts'
+import type { LayerBuilder } from './layers.ts'
 import type { Layer, Mode } from './model.ts'
 
 /** A kind of residual block. */
@@ -11,7 +11,7 @@ export interface ResidualBlock {
   readonly expansion: number
   /** Makes a block of C channels to K x expansion, with K inside. `zero` starts its branch at
    *  zero. */
-  readonly make: (build: Builder, name: string, sizes: Sizes, zero: boolean) => Layer
+  readonly make: (build: LayerBuilder, name: string, sizes: Sizes, zero: boolean) => Layer
 }
 
 /** Channels in, channels inside, and stride of a block. */
@@ -60,7 +60,7 @@ export const bottleneck: ResidualBlock = {
 /** Makes a block's shortcut: the identity, or a 1x1 convolution and norm where the shape
  *  changes. */
 function downsample(
-  build: Builder,
+  build: LayerBuilder,
   name: string,
   { C, K, stride, line }: Sizes,
 ): (x: Tensor, mode: Mode) => Tensor | Shortcut {
@@ -84,7 +84,7 @@ interface Stages {
 /** Makes all blocks, `layer1.0` and so on, from maps of `width` channels on. Every stage but the
  *  first begins with a stride of 2. Returns the channels of the last, too. */
 export function stagesOf(
-  build: Builder,
+  build: LayerBuilder,
   { block, depths, width, zero, line = false }: Stages,
 ): { readonly layers: readonly Layer[]; readonly channels: number } {
   const layers: Layer[] = []

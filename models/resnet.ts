@@ -7,7 +7,7 @@ import { maxPool } from '../kernels/pool/max-pool.ts'
 import { anything, checkOptions, count, describe, flag, oneOf } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { LayerBuilder } from './layers.ts'
 import { type ResidualBlock, basic, bottleneck, stagesOf } from './residual-blocks.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
@@ -73,7 +73,7 @@ function resnet(
     throw new RangeError(
       `resnet: width must be a whole number of channels from 1 on, got ${describe(width)}`,
     )
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const first = stemOf(build, stem, [channels, width])
   const { layers, channels: C } = stagesOf(build, { block, depths, width, zero: zeroInitResidual })
   return printedModel(name, {
@@ -87,7 +87,7 @@ function resnet(
 }
 
 function stemOf(
-  build: Builder,
+  build: LayerBuilder,
   stem: 'cifar' | 'imagenet',
   sizes: readonly [C: number, K: number],
 ): Layer {

@@ -8,7 +8,7 @@ import { reshape } from '../kernels/shape/reshape.ts'
 import { type Rules, checkOptions, count, counts, flag, needed, rule } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder } from './layers.ts'
+import { LayerBuilder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { basic, stagesOf } from './residual-blocks.ts'
 
@@ -45,7 +45,7 @@ export function signalEncoder(gpu: Gpu, options: SignalOptions): Model {
   const checked = checkOptions('signalEncoder', options ?? ({} as SignalOptions), rules) // throws where missing
   const { channels, width = 64, depths = [2, 2, 2, 2], window = 7, stride = 2 } = checked
   const { zeroInitResidual: zero = false, seed = 0 } = checked
-  const build = new Builder(gpu, seed)
+  const build = new LayerBuilder(gpu, seed)
   const steps = { size: [1, window], stride: [1, stride] } as const
   const first = build.convNorm(['conv1', 'bn1'], [channels, width], steps)
   const { layers, channels: F } = stagesOf(build, {

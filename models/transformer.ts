@@ -8,7 +8,7 @@ import { add } from '../kernels/elementwise/add.ts'
 import { gelu } from '../kernels/elementwise/gelu.ts'
 import { chunk } from '../kernels/shape/chunk.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
-import type { Builder } from './layers.ts'
+import type { Builder } from './builder.ts'
 import type { Layer, Mode } from './model.ts'
 
 /** Sizes of a block, and what it drops in training. */

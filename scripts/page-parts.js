@@ -12,12 +12,12 @@ const columns = [
   ['everything', '*'],
 ]
 
-/** Matrices, software adapters, other losses, groups, layer norm, dropout, reflected padding,
- *  checks of recipes, races, wrapped buffers. */
+/** Other losses, groups, layer norm, dropout, reflected padding, checks of recipes, races, wrapped
+ *  buffers. */
 const spare = new RegExp(
   [
-    ...['subgroup', '^kernels/.*software', '^kernels/loss/(dcl|supcon|siglip)'],
-    ...['^kernels/(conv/grouped|norm/(group|layer))', 'dropout', '^kernels/.*reflect'],
+    ...['^kernels/loss/(dcl|supcon|siglip)', '^kernels/(conv/grouped|norm/(group|layer))'],
+    ...['dropout', '^kernels/.*reflect'],
     ...['^kernels/augment/.*check', '^engine/(autotune|wrap)'],
   ].join('|'),
 )
@@ -31,9 +31,6 @@ const parts = [
   ['norms', /^kernels\/norm\//],
   ['the tiled product', /^kernels\/(tiles\/|matmul\/gemm-(tiled|loader))/],
   ['augmentation', /^kernels\/augment\//],
-  ['subgroup matrices', /subgroup/],
-  ['software adapters', /^kernels\/.*software/],
-  ['both of these', /subgroup|^kernels\/.*software/],
   ['losses that a name chooses: DCL, SupCon, SigLIP', /^kernels\/loss\/(dcl|supcon|siglip)/],
   ['checks of options', /^kernels\/(options|printable|input-name)|^engine\/gpu-rules/],
   ['engine', /^engine\//],

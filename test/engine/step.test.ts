@@ -4,7 +4,7 @@
 import * as assert from 'uvu/assert'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { Sgd } from '../../engine/optim/optimizer.ts'
-import { Builder } from '../../models/layers.ts'
+import { Builder } from '../../models/builder.ts'
 import { resnet18 } from '../../models/resnet.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'

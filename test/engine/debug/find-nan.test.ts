@@ -15,7 +15,7 @@ import { findNaN } from '../../../engine/debug/find-nan.ts'
 import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { Gradients } from '../../../engine/optim/gradients.ts'
 import { Adam, Sgd } from '../../../engine/optim/optimizer.ts'
-import { Builder } from '../../../models/layers.ts'
+import { Builder } from '../../../models/builder.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 
 const test = gpuSuite('findNaN')
