@@ -98,7 +98,11 @@ function licenceOf(name) {
 }
 
 /** What is imported where it is needed, which no declaration names. */
-const imported = { 'umap-js': ['UMAP'], 'ml-kmeans': ['kmeans'] }
+const imported = {
+  'umap-js': ['UMAP'],
+  'ml-kmeans': ['kmeans'],
+  fflate: ['gzipSync', 'unzipSync', 'zipSync'],
+}
 
 /** Bundles the wanted exports of libraries into a file each, and what they share into others.
  *  Returns the packages in them. */

@@ -1,7 +1,7 @@
 // A whole run as one file: a zip of its run folder. So a run goes from a server to a page and back,
 // and any program can open it.
 
-import { type Zippable, zipSync } from 'fflate'
+import type { Zippable } from 'fflate'
 import { type Split, bothHalves, checkSplit } from '../data/dataset.ts'
 import { IMAGES } from '../data/images-file.ts'
 import { checkOptions, checkValue, callback, having, orNull } from '../kernels/options.ts'
@@ -62,6 +62,7 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
   const bytes = Object.values(files).reduce((sum, file) => sum + bytesOf(file), 0)
   if (bytes > MOST - 2 ** 16)
     throw new Error(`${storage.name} takes ${bytes} bytes, and one file holds at most ${MOST}`)
+  const { zipSync } = await import('fflate') // a page that packs no run does not carry it
   return new Blob([zipSync(files)], { type: 'application/zip' })
 }
 

@@ -1,6 +1,6 @@
 // Reads a packed run: a zip of a run folder, from anywhere.
 
-import { type UnzipFileInfo, unzipSync } from 'fflate'
+import type * as fflate from 'fflate'
 import { IMAGES } from '../data/images-file.ts'
 import { callback, checkOptions, checkValue, rule, text } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
@@ -41,7 +41,9 @@ export async function unpackRun(
 ): Promise<MemoryStorage> {
   checkValue('unpackRun', 'file', file, aFile)
   const { name = nameOf(file), onNote = () => {} } = checkOptions('unpackRun', options, rules)
-  const zip = new Zip(await bytesOf(file), name)
+  const bytes = await bytesOf(file)
+  const by = await import('fflate') // a page that unpacks no run does not carry it
+  const zip = new Zip(bytes, name, by)
   const path = `${name}: config.json`
   const read = configIn(zip.text('config.json'))
   if ('fault' in read) throw new Error(`${path} is damaged: ${read.fault}`)
@@ -102,19 +104,23 @@ async function checkpointsIn(zip: Zip, onNote: OnNote) {
   throw new Error(`${zip.name}: it holds no checkpoint that can be read; pack the run again`)
 }
 
+type Inflates = Pick<typeof fflate, 'unzipSync' | 'gzipSync'>
+
 /** The files of a run in a zip. Each is inflated when it is asked for. */
 class Zip {
   readonly name: string
   readonly #bytes: Uint8Array
+  readonly #by: Inflates
   readonly #sizes = new Map<string, number>()
   readonly #false = new Set<string>() // files that claim more than they can inflate to
   readonly #sums = new Map<string, number>() // CRC-32
   #folder = '' // of the run, within the zip
 
   /** Throws Error if the bytes are no zip of a run. */
-  constructor(bytes: Uint8Array, name: string) {
+  constructor(bytes: Uint8Array, name: string, by: Inflates) {
     this.name = name
     this.#bytes = bytes
+    this.#by = by
     if (bytes.length === 0) throw new Error(`${name}: it is empty, 0 bytes; pack the run again`)
     if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) throw this.#none('it is no zip')
     const sums = checksumsIn(bytes).values()
@@ -168,7 +174,7 @@ class Zip {
     const found = isFalse ? undefined : this.#unzip((file) => file.name === path)[path]
     const sum = this.#sums.get(path)
     const isWhole = found?.length === this.#sizes.get(path)
-    if (!found || !isWhole || (sum !== undefined && sum !== crc32(found)))
+    if (!found || !isWhole || (sum !== undefined && sum !== crc32(found, this.#by)))
       throw new Error(`${this.name}: ${name} is cut short or damaged`)
     return found
   }
@@ -181,9 +187,9 @@ class Zip {
     return this.has(name) ? this.text(name) : missing
   }
 
-  #unzip(filter: (file: UnzipFileInfo) => boolean) {
+  #unzip(filter: (file: fflate.UnzipFileInfo) => boolean) {
     try {
-      return unzipSync(this.#bytes, { filter })
+      return this.#by.unzipSync(this.#bytes, { filter })
     } catch (cause) {
       throw new Error(`${this.name}: it is cut short or damaged; pack the run again`, { cause })
     }

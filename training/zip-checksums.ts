@@ -1,6 +1,6 @@
 // The checksums of a zip's entries, which fflate does not verify.
 
-import { gzipSync } from 'fflate'
+import type * as fflate from 'fflate'
 
 const [END, ENTRY] = [0x06054b50, 0x02014b50] // signatures (APPNOTE.TXT 4.3.16, 4.3.12)
 
@@ -20,7 +20,7 @@ export function checksumsIn(zip: Uint8Array): readonly number[] {
 }
 
 /** Returns the CRC-32 of bytes: gzip ends with it, then their number. */
-export function crc32(bytes: Uint8Array): number {
+export function crc32(bytes: Uint8Array, { gzipSync }: Pick<typeof fflate, 'gzipSync'>): number {
   const { buffer, byteOffset, length } = gzipSync(bytes, { level: 0 })
   return new DataView(buffer, byteOffset, length).getUint32(length - 8, true)
 }
