@@ -12,15 +12,9 @@ const columns = [
   ['everything', '*'],
 ]
 
-/** Other losses, groups, layer norm, dropout, reflected padding, checks of recipes, races, wrapped
- *  buffers. */
-const spare = new RegExp(
-  [
-    ...['^kernels/loss/(dcl|supcon|siglip)', '^kernels/(conv/grouped|norm/(group|layer))'],
-    ...['dropout', '^kernels/.*reflect'],
-    ...['^kernels/augment/.*check', '^engine/(autotune|wrap)'],
-  ].join('|'),
-)
+/** Grouped convolutions, reflected padding, checks of recipes, races, wrapped buffers. */
+const spare =
+  /^kernels\/conv\/grouped|^kernels\/.*reflect|^kernels\/augment\/.*check|^engine\/(autotune|wrap)/
 
 /** The parts, by the files that are left out, and the columns that they are counted in, if not
  *  all. */
@@ -31,14 +25,13 @@ const parts = [
   ['norms', /^kernels\/norm\//],
   ['the tiled product', /^kernels\/(tiles\/|matmul\/gemm-(tiled|loader))/],
   ['augmentation', /^kernels\/augment\//],
-  ['losses that a name chooses: DCL, SupCon, SigLIP', /^kernels\/loss\/(dcl|supcon|siglip)/],
   ['checks of options', /^kernels\/(options|printable|input-name)|^engine\/gpu-rules/],
   ['engine', /^engine\//],
   ['of it: captured steps', /^engine\/capture\//],
   ['evaluation', /^evaluate\//],
   ['of it: `ml-matrix`', /^node_modules\/ml-matrix\//],
   ['training', /^training\//],
-  ['of it: `fflate`, `@noble/hashes`', /^node_modules\/(fflate|@noble)\//],
+  ['of it: `@noble/hashes`', /^node_modules\/@noble\//],
   ['methods and presets', /^methods\//, ['*']],
   ['all that a training of a ResNet can do without', spare, [simclr]],
 ]

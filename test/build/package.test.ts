@@ -71,18 +71,18 @@ async function bytesOf(program: string): Promise<number> {
   return gzipSync(outputFiles[0]?.contents ?? '', { level: 9 }).length
 }
 
-// what a page loads at once; umap-js, ml-kmeans and the writer of ONNX files come when they are
-// used
+// what a page loads at once; umap-js, ml-kmeans, fflate and the writer of ONNX files come when they
+// are used
 const budgets = [
-  ['one loss', '{ ntXent }', 12_400],
+  ['one loss', '{ ntXent }', 9_700],
   ['reading checkpoints', '{ decodeSafetensors }', 3_000],
   ['pictures', '{ Gpu, imageDataset, batches }', 38_200],
   [
     'SimCLR of a ResNet',
     '{ openGpu, simclr, resnet18, projectionHead, Adam, cifarRecipe }',
-    104_500,
+    86_700,
   ],
-  ['everything', '*', 260_700],
+  ['everything', '*', 240_900],
 ] as const
 
 for (const [what, names, most] of budgets)
@@ -96,7 +96,7 @@ const filesIn = (folder: string) =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name))
 
 test('the package for pages stands alone', async () => {
-  assert.ok((await bytesOf(`export { ntXent } from './web/dist/index.js'`)) <= 12_400)
+  assert.ok((await bytesOf(`export { ntXent } from './web/dist/index.js'`)) <= 9_700)
   const told = JSON.parse(readFileSync('web/package.json', 'utf8')) as Record<string, unknown>
   assert.equal([told['name'], told['dependencies']], ['kindred-web', undefined])
   const files = filesIn('web')
