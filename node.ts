@@ -3,7 +3,7 @@
 
 export * from './index.ts'
 export { type NodeOptions, openGpu } from './engine/node.ts'
-export { NodeGpu as Gpu } from './engine/node-gpu.ts'
+export { type NodeGpuOptions, NodeGpu as Gpu } from './engine/node-gpu.ts'
 export { load, save } from './engine/node-files.ts'
 export { saveNpy } from './engine/npy-file.ts'
 export { type OpenDataOptions, openData } from './data/open.ts'

@@ -26,8 +26,8 @@ export interface GpuOptions {
   readonly activations?: Activations
   /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
   readonly budget?: number | null
-  /** Kernels besides those for any device, as `kernelsFor(device, precision)` resolves to; in
-   *  pages none by default, in Node those of the device. */
+  /** Kernels besides those for any device, as `kernelsFor(device, precision)` resolves to; none by
+   *  default. */
   readonly kernels?: DeviceKernels
   /** Called when waiting for the GPU begins; nothing by default. Returns a function to call when
    *  the wait ends. */
@@ -42,13 +42,6 @@ export const commonRules = {
     words: 'a finite number of milliseconds above 0',
     fits: (v) => positive.fits(v) && Number.isFinite(v),
   }),
-}
-
-const gpuOptions = {
-  ...commonRules,
-  ownsDevice: flag,
-  kernels: having('what kernelsFor(device) resolves to', 'forms', 'matrices'),
-  onWait: callback,
 }
 
 const list = { words: 'an array', fits: Array.isArray }
@@ -69,6 +62,7 @@ export const rules = {
   pairs,
   variable,
   budget: commonRules.budget,
+  kernels: having('what kernelsFor(device) resolves to', 'forms', 'matrices'),
   backward: { of: tensorsRule },
   variables: {
     words: 'an array of variables',
@@ -77,10 +71,18 @@ export const rules = {
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 
-/** Checks the options of `new Gpu(device)` and returns them. Throws TypeError. */
-export function checkGpuOptions(given: GpuOptions): GpuOptions {
+type Checked = Omit<GpuOptions, 'kernels'> & { readonly kernels?: unknown }
+
+/** Checks the options of `new Gpu(device)`, `kernels` by its own rule, and returns them. Throws
+ *  TypeError. */
+export function checkGpuOptions<O extends Omit<GpuOptions, 'kernels'>>(
+  given: O,
+  kernels: Rule = rules.kernels,
+): O {
   refuseRobustness('Gpu', given, 'who opened the device has decided on it')
-  return checkOptions('Gpu', given, gpuOptions)
+  const of = { ...commonRules, ownsDevice: flag, kernels, onWait: callback }
+  checkOptions<Checked>('Gpu', given, of)
+  return given
 }
 
 /** Prints a Gpu: 'Gpu (llvmpipe, software, f32)'. */

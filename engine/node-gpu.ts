@@ -1,13 +1,28 @@
 // A Gpu with the kernels for every device at hand, for programs that are not downloaded.
 
 import { cpuForms } from '../kernels/devices/cpu-forms.ts'
+import { emulatedForms } from '../kernels/devices/emulated-matrices.ts'
 import { onTensorCores } from '../kernels/devices/matrix-forms.ts'
-import { checkValue } from '../kernels/options.ts'
+import { checkValue, either, oneOf } from '../kernels/options.ts'
 import { type GpuOptions, checkGpuOptions, rules } from './gpu-rules.ts'
 import { Gpu } from './gpu.ts'
 import { type DeviceKernels, traitsOf } from './traits.ts'
 
-function kernelsOf(device: GPUDevice): DeviceKernels {
+/** Which kernels to run: 'device' has those that suit the device. Tests run those of a GPU on any
+ *  device: 'gpu', or 'matrices', which emulates subgroup matrices in plain WGSL. */
+export type Kernels = 'device' | 'gpu' | 'matrices'
+
+/** Options of `new Gpu(device)` in Node. */
+export interface NodeGpuOptions extends Omit<GpuOptions, 'kernels'> {
+  /** Kernels besides those for any device; 'device' by default. */
+  readonly kernels?: Kernels | DeviceKernels
+}
+
+const kernelsRule = either(oneOf('device', 'gpu', 'matrices'), rules.kernels)
+
+function kernelsOf(device: GPUDevice, which: Kernels): DeviceKernels {
+  if (which === 'matrices') return { forms: emulatedForms, matrices: true, software: false }
+  if (which === 'gpu') return { forms: new Map(), matrices: false, software: false }
   const { matrices, choosesSubgroups, broadcasts } = traitsOf(device)
   const forms = matrices ? onTensorCores(choosesSubgroups) : broadcasts ? cpuForms : new Map()
   return { forms, matrices }
@@ -16,9 +31,10 @@ function kernelsOf(device: GPUDevice): DeviceKernels {
 /** The Gpu of Node: by default it has the kernels that suit its device best. */
 export class NodeGpu extends Gpu {
   /** Throws Error when the device does not support the precision. */
-  constructor(device: GPUDevice, options: GpuOptions = {}) {
-    checkGpuOptions(options)
+  constructor(device: GPUDevice, options: NodeGpuOptions = {}) {
+    const { kernels = 'device', ...rest } = checkGpuOptions(options, kernelsRule)
     checkValue('Gpu', 'device', device, rules.device)
-    super(device, { kernels: kernelsOf(device), ...options })
+    const own = typeof kernels === 'string' ? kernelsOf(device, kernels) : kernels
+    super(device, { ...rest, kernels: own })
   }
 }

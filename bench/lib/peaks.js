@@ -87,6 +87,9 @@ export async function time(call, { runs, software }) {
   return summary(times)
 }
 
+const hasMatrices = ({ run, device }) =>
+  run.matrices && device.features.has('chromium-experimental-subgroup-matrix') // not emulated
+
 /** {fma, matrices} in GFLOP/s, {copy} in GB/s, {launch} in us; matrices is 0 where there are
  *  none. */
 export async function peaks(gpu, options) {
@@ -100,7 +103,7 @@ export async function peaks(gpu, options) {
   const rate = async (call, work) => work / (await time(call, options)).median / 1e6
   return {
     fma: await rate(fma, groups * 256 * rounds * FMA_ROUND * 2),
-    matrices: gpu.run.matrices ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
+    matrices: hasMatrices(gpu) ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
     copy: await copyRate(gpu, options),
     launch: await launchCost(gpu, options),
   }

@@ -26,7 +26,7 @@ test('WGSL loses comments and needless spaces, and keeps its meaning', () => {
   ].join('\n')
   const short = minified(code)
   assert.ok(short.includes('const text = "kernel`  a  `" // wgsl`  b  `'), 'other code stays')
-  assert.ok(short.includes('fn f(a:u32,b:u32)-> u32 {return a - -b;}'), short)
+  assert.ok(short.includes('fn f(a:u32,b:u32)->u32 {return a - -b;}'), short)
   assert.ok(short.includes('let v:vec4<bool> = vec4<bool>(true);'), short)
   assert.not.match(short, /a comment|no \*\//)
   assert.throws(() => minified('kernel` // ${x} `'), /a comment holds a hole: {2}\/\/ /)

@@ -12,7 +12,6 @@ import { random } from '../fixtures/check.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
-import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('autotune'))
 const timed = needing('timestamp-query', test)
@@ -49,7 +48,7 @@ fullTimed(
     const folder = mkdtempSync(join(tmpdir(), 'kindred-'))
     const file = join(folder, 'cache', 'kernels.json')
     const info = gpu.device.adapterInfo
-    const guest = new Gpu(gpu.device, { kernels: machines.gpu })
+    const guest = new Gpu(gpu.device, { kernels: 'gpu' })
     await keepInFile(guest.tuner, info, file)
     assert.is(existsSync(file), false)
     const [a, b] = [guest.tensor(random(36 * 8), [36, 8]), guest.tensor(random(8 * 40, 2), [8, 40])]
@@ -67,7 +66,7 @@ fullTimed(
     assert.ok(way >= 0 && way < tiles)
     assert.equal(await guest.read(product()), before)
 
-    const later = new Gpu(gpu.device, { kernels: machines.gpu })
+    const later = new Gpu(gpu.device, { kernels: 'gpu' })
     await keepInFile(later.tuner, info, file)
     assert.equal(later.tuner.ways, guest.tuner.ways)
     later.tuner.learn({ [name]: 1000 }) // of a version with more tiles

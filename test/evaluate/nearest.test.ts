@@ -7,7 +7,6 @@ import { slabRows } from '../../evaluate/slabs.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
-import { kernelsOf, machines } from '../fixtures/machines.ts'
 
 const test = gpuSuite('nearest')
 
@@ -72,7 +71,7 @@ test('slabs of any size, on the host and in parts, vote as one tensor does, bit 
 })
 
 test('slabs give the bits of one with a GPU kernel that would split long sums', async (owner) => {
-  const gpu = new Gpu(owner.gpu.device, { kernels: machines.gpu })
+  const gpu = new Gpu(owner.gpu.device, { kernels: 'gpu' })
   const [bank, queries] = [rowsOf(40, 1100, 1), rowsOf(3, 1100, 2)]
   const parts = await nearest(bank, queries, 5, { slab: 7, gpu })
   assert.equal(await nearest(bank, queries, 5, { slab: 39, gpu }), parts)
@@ -113,7 +112,7 @@ test('of 70,000 features in two directions, as many as are wanted count, the fir
   const order = [1, -1].flatMap((sign) => places.filter((m) => signs[m] === sign))
   const query = { features: [1], M: 1, D: 1 }
   for (const kernels of ['device', 'gpu'] as const) {
-    const gpu = new Gpu(owner.gpu.device, kernelsOf(kernels))
+    const gpu = new Gpu(owner.gpu.device, { kernels })
     const bank = gpu.tensor(signs, [M, 1])
     for (const k of [1, 257, 23_334, 23_335, 65_537]) {
       const { indices } = await nearest(bank, query, k)

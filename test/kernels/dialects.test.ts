@@ -16,7 +16,7 @@ String.raw = (...parts) => {
 const { name } = await import('../../index.ts').then(({ kernel }) => kernel`@compute fn own() {}`)
 const { onTensorCores } = await import('../../kernels/devices/matrix-forms.ts')
 const { cpuForms } = await import('../../kernels/devices/cpu-forms.ts')
-const { emulatedForms } = await import('../fixtures/emulated-matrices.ts')
+const { emulatedForms } = await import('../../kernels/devices/emulated-matrices.ts')
 const { everyProduct } = await import('../fixtures/every-product.ts')
 const { everyLoss } = await import('../fixtures/every-loss.ts')
 const { tilesFor } = await import('../../kernels/tiles/plan.ts')

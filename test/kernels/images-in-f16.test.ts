@@ -18,7 +18,6 @@ import { batchNormReference } from '../fixtures/batch-norm-reference.ts'
 import { checkOp } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { grid, half } from '../fixtures/halves.ts'
-import { kernelsOf } from '../fixtures/machines.ts'
 
 const test = gpuSuite('images in f16')
 
@@ -182,7 +181,7 @@ for (const kernels of ['device', 'gpu'] as const)
   )) {
     if (kernels === 'gpu' && !/^batchNorm|^convNorm/.test(name)) continue
     test(`${name}, ${kernels}: value and gradients`, async ({ gpu: host }) => {
-      const gpu = new Gpu(host.device, { ...kernelsOf(kernels), activations: 'f16' })
+      const gpu = new Gpu(host.device, { kernels, activations: 'f16' })
       const values = shapes.map((shape, i) => grid(shape, i + 1))
       const y = op(...values.map((v, i) => gpu.tensor(v, shapes[i] ?? [])))
       assert.is(y.dtype, dtype)

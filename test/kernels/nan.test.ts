@@ -45,7 +45,6 @@ import { knn } from '../../evaluate/knn.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { machines as kernelsOf } from '../fixtures/machines.ts'
 
 const test = gpuSuite('NaN')
 
@@ -177,7 +176,7 @@ const nans = async (gpu: Gpu, x: Tensor | undefined) =>
 const machines = {
   device: [{}, Object.keys(cases)],
   gpu: [
-    { kernels: kernelsOf.gpu },
+    { kernels: 'gpu' },
     [
       'l2Normalize',
       'softmax',

@@ -8,7 +8,6 @@ import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { amdim } from '../../methods/amdim.ts'
 import { amdimEncoder } from '../../models/amdim-encoder.ts'
 import { nullGpu } from '../fixtures/null-gpu.ts'
-import { machines } from '../fixtures/machines.ts'
 
 /** Dispatches of a replayed step of an encoder of this depth. */
 async function dispatchesOf(gpu: Gpu, depth: number): Promise<number> {
@@ -31,7 +30,7 @@ async function dispatchesOf(gpu: Gpu, depth: number): Promise<number> {
 
 test('a layer more takes seven dispatches in each block at most, and a step no more than it did', async () => {
   const host = await nullGpu()
-  const gpu = new Gpu(host.device, { kernels: machines.gpu })
+  const gpu = new Gpu(host.device, { kernels: 'gpu' })
   const [one, two] = [await dispatchesOf(gpu, 1), await dispatchesOf(gpu, 2)]
   // two products and four gradients; one for the sums of both weights' parts
   assert.ok(two - one <= 4 * 7, `${one} and ${two} dispatches`)

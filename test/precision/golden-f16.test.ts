@@ -17,7 +17,6 @@ import {
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
-import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -25,7 +24,7 @@ const quickOnF16 = needing('shader-f16', test)
 
 /** A suite's device, computing in f16 as a GPU with tensor cores does, which are emulated. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
-  const gpu = new Gpu(host.device, { precision: 'f16', kernels: machines.matrices })
+  const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
   try {
     await body(gpu)
     await gpu.sync()

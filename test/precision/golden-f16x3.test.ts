@@ -5,13 +5,13 @@
 import * as assert from 'uvu/assert'
 import { NodeGpu as Gpu } from '../../engine/node-gpu.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
+import type { Kernels } from '../../engine/node-gpu.ts'
 import { Golden } from '../fixtures/golden.ts'
 import { linearGolden, matmulGolden, ntXentGolden } from '../fixtures/golden-products.ts'
 import { followsGolden } from '../fixtures/golden-training.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
-import { type Kernels, kernelsOf } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16x3'))
 const onF16 = needing('shader-f16', test, full)
@@ -19,7 +19,7 @@ const onF16 = needing('shader-f16', test, full)
 /** A suite's device, computing in f16x3 as a GPU with emulated tensor cores does, or as one
  *  without. */
 async function inF16x3(host: Gpu, kernels: Kernels, body: (gpu: Gpu) => Promise<void>) {
-  const gpu = new Gpu(host.device, { precision: 'f16x3', ...kernelsOf(kernels) })
+  const gpu = new Gpu(host.device, { precision: 'f16x3', kernels })
   try {
     assert.is(gpu.run.matrices, kernels === 'matrices')
     await body(gpu)

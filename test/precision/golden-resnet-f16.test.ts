@@ -7,7 +7,6 @@ import { resnetGolden } from '../fixtures/golden-simclr.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
-import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden ResNets in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -31,7 +30,7 @@ for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px'])
     ['f16x3', 'f32'],
   ] as const)
     onF16(`${name} in ${precision}, images in ${activations}`, async ({ gpu: host }) => {
-      const gpu = new Gpu(host.device, { precision, activations, kernels: machines.gpu })
+      const gpu = new Gpu(host.device, { precision, activations, kernels: 'gpu' })
       try {
         const judge = precision === 'f16' ? [inF16(name.startsWith('resnet50'))] : [] // f16x3 is f32 here
         await resnetGolden(gpu, new Golden(name, ...judge))

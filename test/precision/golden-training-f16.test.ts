@@ -8,7 +8,6 @@ import { followsGolden } from '../fixtures/golden-training.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { needing } from '../fixtures/needing.ts'
-import { machines } from '../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden training in f16'))
 const onF16 = needing('shader-f16', test, full)
@@ -50,13 +49,13 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
     }
   }
   onF16(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
-    const gpu = new Gpu(host.device, { precision: 'f16', kernels: machines.matrices })
+    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })
   test(`${name}: followed with activations in f16`, ({ gpu: host }) =>
     follows(new Gpu(host.device, { activations: 'f16' }), {}))
   onF16(`${name}: followed in f16, activations too`, async ({ gpu: host }) => {
-    const options = { precision: 'f16', activations: 'f16', kernels: machines.gpu } as const
+    const options = { precision: 'f16', activations: 'f16', kernels: 'gpu' } as const
     const gpu = new Gpu(host.device, options)
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })

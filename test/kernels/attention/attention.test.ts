@@ -6,7 +6,6 @@ import { checkOp, close, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('attention'))
 
@@ -83,7 +82,7 @@ async function agree(gpu: Gpu, sizes: readonly (readonly [Size, How?])[]) {
 test('attention is softmax(scale q k^T) v', ({ gpu }) => agree(gpu, [...cases, ...wide]))
 
 test('attention by the kernels of a GPU', async ({ gpu: host }) => {
-  const gpu = new Gpu(host.device, { kernels: machines.gpu })
+  const gpu = new Gpu(host.device, { kernels: 'gpu' })
   await agree(
     gpu,
     cases.filter(([[, , , , D]]) => D % 4 === 0),
@@ -92,7 +91,7 @@ test('attention by the kernels of a GPU', async ({ gpu: host }) => {
 })
 
 full('attention by the kernels of a GPU, heads of every width', async ({ gpu: host }) => {
-  const gpu = new Gpu(host.device, { kernels: machines.gpu })
+  const gpu = new Gpu(host.device, { kernels: 'gpu' })
   await agree(gpu, [...cases, ...wide])
   gpu.destroy()
 })
@@ -127,7 +126,7 @@ test('4,097 tokens take memory of their number', async ({ gpu }) => {
 })
 
 test('scores of any size, on both kinds of adapter', async ({ gpu: host }) => {
-  for (const gpu of [host, new Gpu(host.device, { kernels: machines.gpu })]) {
+  for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     const [q, k] = [
       gpu.tensor([200, -200, 1, 1], [1, 1, 1, 4]),
       gpu.tensor(random(12), [1, 3, 1, 4]),
@@ -148,7 +147,7 @@ test('a NaN reaches what is computed from it', async ({ gpu: host }) => {
   const shape: Shape = [1, 3, 1, 4]
   const ones = Float32Array.from({ length: 12 }, (_, i) => Math.sin(i))
   const spoilt = Float32Array.from(ones, (x, i) => (i === 9 ? NaN : x)) // of token 2
-  for (const gpu of [host, new Gpu(host.device, { kernels: machines.gpu })]) {
+  for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     const [x, bad] = [gpu.tensor(ones, shape), gpu.tensor(spoilt, shape)]
     const nans = async (y: Tensor) =>
       (await list(gpu, y)).map((a) => (Number.isNaN(a) ? 1 : 0)).join('')

@@ -9,7 +9,6 @@ import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { replaysAlike } from '../../fixtures/replays-alike.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { kernelsOf } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm with a shortcut'))
 
@@ -70,7 +69,7 @@ for (const kernels of ['device', 'gpu'] as const)
     (kernels === 'gpu' ? full : test)(
       `equals adding its result: ${kernels}, images in ${activations}`,
       async ({ gpu: host }) => {
-        const gpu = new Gpu(host.device, { ...kernelsOf(kernels), activations })
+        const gpu = new Gpu(host.device, { kernels, activations })
         for (const mode of [
           { training: true },
           { training: false },

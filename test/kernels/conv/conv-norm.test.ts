@@ -15,7 +15,6 @@ import { gpuSuite } from '../../fixtures/gpu.ts'
 import { needing } from '../../fixtures/needing.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { type Engine, engines, gpuRun } from '../../fixtures/rounding.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm'))
 const onF16 = needing('shader-f16', test, full)
@@ -59,7 +58,7 @@ test('equals convolution and normalisation in float64, gradients included', ({ g
   equalsFloat64(gpu))
 
 full('equals them by the kernels of a GPU', async ({ gpu }) => {
-  const guest = new Gpu(gpu.device, { kernels: machines.gpu })
+  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
   await equalsFloat64(guest)
   await guest.sync()
   guest.destroy()
@@ -170,7 +169,7 @@ for (const C of [3, 8])
   })
 
 test('gives what conv2d and batchNorm give, running statistics included', async ({ gpu }) => {
-  const guest = new Gpu(gpu.device, { kernels: machines.gpu })
+  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
   for (const [training, padMode] of [
     [true, 'zeros'],
     [true, 'reflect'],

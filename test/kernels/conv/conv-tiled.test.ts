@@ -13,7 +13,6 @@ import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { needing } from '../../fixtures/needing.ts'
 import { type Engine, Sums, engines, gpuRun } from '../../fixtures/rounding.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convolution in tiles'))
 const onF16 = needing('shader-f16', test, full)
@@ -243,7 +242,7 @@ for (const [name, engine] of Object.entries(engines))
   )
 
 test('a machine that computes as a GPU does differentiates as any other', async ({ gpu }) => {
-  const guest = new Gpu(gpu.device, { kernels: machines.gpu })
+  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
   assert.is(guest.run.software, false)
   const [x, w] = [random(2 * 7 * 6 * 4, 1), random(9 * 4 * 8, 2)]
   const results = [gpu, guest].map((machine) => {

@@ -6,7 +6,6 @@ import { checkOp, random } from '../../fixtures/check.ts'
 import { gradientAt } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('conv2d in groups, and with a bias')
 
@@ -66,7 +65,7 @@ test('convolves in groups', async ({ gpu }) => {
 })
 
 test('adds a bias in every kernel of either adapter', async ({ gpu: host }) => {
-  for (const gpu of [host, new Gpu(host.device, { kernels: machines.gpu })]) {
+  for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     await agree(gpu, { x: [1, 5, 4, 3], w: [3, 3, 5], groups: 1, padding: [1, 1] }, true)
     await agree(gpu, { x: [1, 6, 4, 4], w: [3, 3, 16], groups: 1, stride: [2, 1] }, true)
     await agree(gpu, { x: [2, 3, 4, 5], w: [1, 1, 6], groups: 1 }, true)

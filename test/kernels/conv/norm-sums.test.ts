@@ -16,7 +16,6 @@ import { needing } from '../../fixtures/needing.ts'
 import { grid } from '../../fixtures/halves.ts'
 import { replaysAlike } from '../../fixtures/replays-alike.ts'
 import { engines, gpuRun } from '../../fixtures/rounding.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const [test, full] = quickAndFull(gpuSuite('sums of a data gradient'))
 const onF16 = needing('shader-f16', test, full)
@@ -159,7 +158,7 @@ onF16(
     const results = []
     for (const options of [
       {},
-      { kernels: machines.matrices, precision: 'f16', activations: 'f16' },
+      { kernels: 'matrices', precision: 'f16', activations: 'f16' },
     ] as const) {
       const gpu = new Gpu(host.device, options)
       const made = (shape: readonly number[], seed: number, mean = 0) =>

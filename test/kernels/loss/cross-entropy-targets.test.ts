@@ -6,7 +6,6 @@ import { checkOp, close, random } from '../../fixtures/check.ts'
 import { gradientAt } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { kernelsOf } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('crossEntropy with weights, smoothing and soft targets')
 
@@ -58,7 +57,7 @@ const positive = (count: number) => random(count, 9).map((v) => Math.fround((v +
 
 for (const kernels of ['device', 'gpu'] as const)
   test(`agrees with float64: ${kernels}`, async ({ gpu: host }) => {
-    const gpu = kernels === 'device' ? host : new Gpu(host.device, kernelsOf(kernels))
+    const gpu = kernels === 'device' ? host : new Gpu(host.device, { kernels })
     for (const [N, C] of [
       [1, 1],
       [3, 4],

@@ -7,7 +7,6 @@ import { checkOp, close, random } from '../../fixtures/check.ts'
 import { gradientAt } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('layerNorm and groupNorm')
 
@@ -37,7 +36,7 @@ const normalized =
 const rows: Shape[] = [[1, 2], [3, 1], [2, 3, 5], [40, 64], [2, 65], [1, 7], [3, 1030], [9]]
 
 test('layerNorm of short and long rows, on both kinds of adapter', async ({ gpu: host }) => {
-  for (const gpu of [host, new Gpu(host.device, { kernels: machines.gpu })]) {
+  for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     for (const shape of rows) {
       const C = shape.at(-1) ?? NaN
       const reference = normalized([sizeOf(shape) / C, 1, C], 1, 1e-5)
@@ -51,7 +50,7 @@ test('layerNorm of short and long rows, on both kinds of adapter', async ({ gpu:
 })
 
 test('groupNorm of one position to many, on both kinds of adapter', async ({ gpu: host }) => {
-  for (const gpu of [host, new Gpu(host.device, { kernels: machines.gpu })]) {
+  for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     for (const [shape, G] of [
       [[2, 3, 3, 6], 3],
       [[2, 3, 3, 16], 2],

@@ -5,7 +5,6 @@ import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { grid, half } from '../../fixtures/halves.ts'
-import { kernelsOf } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('ReLU marks')
 
@@ -13,7 +12,7 @@ const test = gpuSuite('ReLU marks')
 // makes a thread of the sums take more than 64; one row of channels in a workgroup, and less.
 for (const kernels of ['device', 'gpu'] as const)
   test(`are the mask, for any number of rows and channels: ${kernels}`, async ({ gpu: host }) => {
-    const gpu = new Gpu(host.device, { ...kernelsOf(kernels), activations: 'f16' })
+    const gpu = new Gpu(host.device, { kernels, activations: 'f16' })
     for (const [M, C] of [
       [2, 4],
       [15, 8],

@@ -6,7 +6,6 @@ import { checkOp, random } from '../../fixtures/check.ts'
 import { gradientAt } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { kernelsOf } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('topK')
 
@@ -22,7 +21,7 @@ function sorted(x: readonly number[], R: number, k: number): number[] {
 
 for (const kernels of ['device', 'gpu'] as const)
   test(`agrees with sorting: ${kernels}`, async ({ gpu: host }) => {
-    const gpu = kernels === 'device' ? host : new Gpu(host.device, kernelsOf(kernels))
+    const gpu = kernels === 'device' ? host : new Gpu(host.device, { kernels })
     const cases: [Shape, number][] = [
       [[1], 1],
       [[3, 10], 4],

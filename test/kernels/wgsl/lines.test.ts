@@ -10,7 +10,6 @@ import { NodeGpu as Gpu } from '../../../engine/node-gpu.ts'
 import { random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { runWith } from '../../fixtures/run-with.ts'
-import { machines } from '../../fixtures/machines.ts'
 
 const test = gpuSuite('lines')
 
@@ -56,7 +55,7 @@ async function bits(
 }
 
 test('any number of threads a line gives the same bits', async ({ gpu }) => {
-  const other = new Gpu(gpu.device, { kernels: machines.gpu })
+  const other = new Gpu(gpu.device, { kernels: 'gpu' })
   for (const R of [1, 2, 7, 16, 33, 64, 65, 130, 1100])
     for (const [shape, axis] of [
       [[5, R], 1],
