@@ -91,6 +91,16 @@ for (const [what, names, most] of budgets)
     assert.ok(bytes <= most, `${bytes} bytes`)
   })
 
+test('kernels for tensor cores and CPU adapters are loaded where a device needs them', async () => {
+  const { pageBundle } = (await script('page-bundle')) as {
+    pageBundle: (names: string) => Promise<Uint8Array>
+  }
+  const text = new TextDecoder().decode(await pageBundle('*'))
+  assert.match(text, /import\("[^"]*matrix-forms\.js"\)/)
+  assert.match(text, /import\("[^"]*cpu-forms\.js"\)/)
+  assert.not.match(text, /subgroupMatrix|subgroupShuffle/)
+})
+
 /** Every file under a folder. */
 const filesIn = (folder: string) =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.\w+$/.test(name))

@@ -1,0 +1,78 @@
+// Which kernels a page loads for a device, and what a Gpu does without them.
+
+import * as assert from 'uvu/assert'
+import { Gpu } from '../../engine/gpu.ts'
+import { kernelsFor } from '../../engine/kernels-for.ts'
+import { NodeGpu } from '../../engine/node-gpu.ts'
+import { traitsOf } from '../../engine/traits.ts'
+import { cpuForms } from '../../kernels/devices/cpu-forms.ts'
+import { onTensorCores } from '../../kernels/devices/matrix-forms.ts'
+import { ntXent } from '../../kernels/loss/ntxent.ts'
+import { matmul } from '../../kernels/matmul/matmul.ts'
+import { close, random } from '../fixtures/check.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { nullGpu } from '../fixtures/null-gpu.ts'
+import { call, make, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('kernels for a device')
+
+test('tensor cores get their kernels where the precision allows it', async () => {
+  const { device } = await nullGpu()
+  assert.is(traitsOf(device).matrices, true)
+  const { forms, matrices } = await kernelsFor(device, 'f16')
+  assert.is(forms, onTensorCores(false))
+  assert.is(matrices, true)
+  assert.equal(await kernelsFor(device), { forms: new Map(), matrices: false })
+  device.destroy()
+})
+
+test('an adapter on the CPU gets its own', async ({ gpu: { device } }) => {
+  const { forms, matrices } = await kernelsFor(device)
+  assert.is(matrices, false)
+  assert.is(forms.size, traitsOf(device).broadcasts ? cpuForms.size : 0)
+})
+
+test('without them a Gpu computes the same, up to the order of sums', async ({ gpu: host }) => {
+  const [own, any] = [new NodeGpu(host.device), new Gpu(host.device)]
+  assert.is(any.run.forms.size, 0)
+  assert.is(any.run.software, host.software)
+  const results = []
+  for (const gpu of [own, any]) {
+    const [z1, z2] = [gpu.tensor(random(260, 1), [13, 20]), gpu.tensor(random(260, 2), [13, 20])]
+    const loss = ntXent(z1, z2, 0.5)
+    const gradients = gpu.backward(loss)
+    results.push([
+      ...(await gpu.read(matmul(z1, z2, { transB: true }))),
+      ...(await gpu.read(loss)),
+      ...(await gpu.read(gradients.of(z1) ?? z1)),
+    ])
+    gpu.destroy()
+  }
+  const [left = [], right = []] = results
+  close(Float32Array.from(left), right, 1e-5, 'results')
+})
+
+test('what is passed wrongly is refused', async ({ gpu: { device } }) => {
+  const kernels = 'Gpu: kernels must be what kernelsFor(device) resolves to, got '
+  await refusesAll([
+    ['no device', () => call(kernelsFor, null), 'kernelsFor: device must be a GPUDevice, got null'],
+    [
+      'a precision that is none',
+      () => call(kernelsFor, device, 'f8'),
+      "kernelsFor: precision must be 'f32', 'f16x3' or 'f16', got 'f8'; did you mean 'f32'?",
+    ],
+    ['a word', () => make(Gpu, device, { kernels: 'gpu' }), `${kernels}'gpu'`],
+    [
+      'a promise of kernels',
+      () => make(Gpu, device, { kernels: kernelsFor(device) }),
+      `${kernels}a promise; await it`,
+    ],
+    [
+      "no word of Node's",
+      () => make(NodeGpu, device, { kernels: 'cpu' }),
+      "Gpu: kernels must be 'device', 'gpu' or 'matrices', or what kernelsFor(device) resolves to, got 'cpu'",
+    ],
+  ])
+})
+
+test.run()
