@@ -4,7 +4,8 @@
 import * as assert from 'uvu/assert'
 import { procedural } from '../../data/procedural.ts'
 import type { Dataset } from '../../data/dataset.ts'
-import { type Gpu, Gpu as AGpu } from '../../engine/gpu.ts'
+import type { Gpu } from '../../engine/gpu.ts'
+import { NodeGpu } from '../../engine/node-gpu.ts'
 import { configOf } from '../../training/config.ts'
 import { MemoryStorage } from '../../training/memory-storage.ts'
 import type { TrainingEvent } from '../../training/progress.ts'
@@ -48,7 +49,7 @@ function served(device: GPUDevice | null): Served {
   const { port1, port2 } = new MessageChannel()
   const gpus: Gpu[] = []
   const open = async (options: object) => {
-    const gpu = device ? new AGpu(device, options) : await openGpu(options)
+    const gpu = device ? new NodeGpu(device, options) : await openGpu(options)
     gpus.push(gpu)
     return gpu
   }
