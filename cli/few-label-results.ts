@@ -34,8 +34,8 @@ export const cellName = ({ arm, part, seed }: Cell, labels: number) =>
   `${arm} on ${amountInWords(partName(part))} (${labels}), seed ${seed}`
 
 /** Returns the results of cells, in order: the kept ones, and those of trainings now. With
- *  `networks` the trained networks are kept too; a result without its network is not kept. Says
- *  what is kept before anything is trained, and at Ctrl-C, SIGTERM and SIGHUP, which end the
+ *  `networks` the trained networks are kept too; a result without its network is not kept, and the
+ *  caller tells the accuracies. Says what is kept before anything is trained, and at Ctrl-C, SIGTERM and SIGHUP, which end the
  *  process. Throws UsageError for amounts of labels that are not there, and Error in words. */
 export async function resultsOf(
   few: FewLabels,
@@ -47,7 +47,10 @@ export async function resultsOf(
   for (const cell of cells) found.push(await lookedUp(few, out, cell, networks))
   const results = found.map(({ kept }) => kept)
   for (const { name, kept } of found)
-    if (kept) few.progress.note(`${name}: ${kept.accuracy.toFixed(2)}%, kept from before`)
+    if (kept)
+      few.progress.note(
+        `${name}: ${networks ? '' : `${kept.accuracy.toFixed(2)}%, `}kept from before`,
+      )
   if (results.some((kept) => kept) && !results.every((kept) => kept))
     few.progress.note(`${keptWords(out, results)}; the others are trained now`)
   let current = ''
@@ -63,7 +66,8 @@ export async function resultsOf(
     results[i] = result
     current = ''
     const { arm, labels, seed, accuracy } = result
-    few.progress.note(`${one.name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
+    if (!networks)
+      few.progress.note(`${one.name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
   }
   return results.filter((result) => result !== null)
 }

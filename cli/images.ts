@@ -10,6 +10,7 @@ import type { TrainConfig } from '../training/run-schema.ts'
 import { sourceName } from './data-source.ts'
 import { tellData } from './data-summary.ts'
 import type { Progress } from '../training/progress.ts'
+import { noted } from './see/noted.ts'
 
 const WHOLE = 2 // longer side of the originals that crops are cut from, in sides of the views
 
@@ -27,7 +28,7 @@ export async function openRunImages(
     size: side,
     originals: WHOLE * size,
     seed,
-    onProgress: decoding(progress),
+    onProgress: noted(progress, ({ done, total }) => `decoding images: ${done} of ${total}`),
     onNotice: (notice) => progress.note(notice),
   }).catch((error: unknown) => {
     if (kindOfSource(data) || !(error instanceof Error)) throw error
@@ -61,13 +62,3 @@ export async function settledImages(
 /** Closes both halves. */
 export const closeImages = ({ train, test }: Split) =>
   Promise.all([train.close?.(), test.close?.()])
-
-/** Prints the number of decoded images every 3 seconds. */
-function decoding(progress: Progress) {
-  let printed = performance.now()
-  return ({ done, total }: { readonly done: number; readonly total: number }) => {
-    if (performance.now() - printed < 3000) return
-    printed = performance.now()
-    progress.note(`decoding images: ${done} of ${total}`)
-  }
-}

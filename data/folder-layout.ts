@@ -169,10 +169,6 @@ function labelled({ found, files, halves, notes, base }: Draft): FolderLayout {
     )
   const used = isFlat ? files.filter(({ isTest }) => !isTest) : files
   const loose = used.filter(({ label }) => label === null)
-  if (loose.length > 0)
-    notes.push(
-      `${counted(loose.length, 'image')} beside the class folders ${are(loose.length)} left out`,
-    )
   const placed = used.filter(({ label }) => label !== null)
   const namesOf = (test: boolean) =>
     new Set(

@@ -186,6 +186,7 @@ async function read(
 
 /** Merges the lists of all rows so far with those of the next slab. */
 function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
+  if (before.M === 0) return slab
   const k = Math.min(wanted, before.k + slab.k)
   const similarities = new Float32Array(Q * k)
   const indices = new Uint32Array(Q * k)

@@ -118,17 +118,31 @@ function layersFor(size: number): readonly Step[] {
   return size <= 96 ? middle : [convolution(5, 2, 2), ...middle]
 }
 
+/** Sizes of which no encoder can be made. */
+export class AmdimSizeError extends RangeError {
+  /** The option to change. */
+  readonly option: 'size' | 'features'
+  readonly reason: string
+
+  constructor(option: 'size' | 'features', reason: string) {
+    super(`amdimEncoder: ${reason}`)
+    this.option = option
+    this.reason = reason
+  }
+}
+
 /** Computes the side and the channels of each layer's map, without the heads. Builds nothing.
- *  Throws RangeError for fewer features than the last map has channels, and where the maps miss a
- *  side of 7, 5 or 1. */
+ *  Throws AmdimSizeError for fewer features than the last map has channels, and where the maps miss
+ *  a side of 7, 5 or 1. */
 export function amdimMaps({ size, width, features, channels: first = 3 }: Sizes) {
   let [side, C] = [size, first]
   const maps = layersFor(size).map((step) => {
     const { channels, kernel, stride, reflect = 0 } = step
     const K = channels === undefined ? C : channels === 'features' ? features : channels * width
     if (channels === 'features' && K < C)
-      throw new RangeError(
-        `amdimEncoder: features must be at least the ${C} channels of the last map, got ${features}`,
+      throw new AmdimSizeError(
+        'features',
+        `features must be at least the ${C} channels of the last map, got ${features}`,
       )
     side = Math.floor((side + 2 * reflect - kernel) / stride) + 1
     const map = { step, side, shape: { C, K, kernel, stride, reflect } }
@@ -152,8 +166,9 @@ export function lastOf<M extends Sided>(maps: readonly M[], side: number, size: 
 }
 
 const missed = (maps: readonly Sided[], size: number) =>
-  new RangeError(
-    `amdimEncoder: maps must reach sides of 7, 5 and 1, got ${maps.map((map) => map.side).join(', ')} for images of ${size} px; use 32, 64 or 128`,
+  new AmdimSizeError(
+    'size',
+    `maps must reach sides of 7, 5 and 1, got ${maps.map((map) => map.side).join(', ')} for images of ${size} px; use 32, 64 or 128`,
   )
 
 /** A layer, and the side and the channels of its map. */

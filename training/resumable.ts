@@ -2,6 +2,7 @@
 
 import type { Dataset } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
+import { printable } from '../kernels/printable.ts'
 import { methodOf } from '../methods/registry.ts'
 import { checkConfig } from './check-config.ts'
 import type { TrainConfig } from './run-schema.ts'
@@ -71,7 +72,7 @@ export function checkTrained({ name }: Named, checkpoint: Checkpoint) {
 /** A training to resume. */
 export interface GoingOn {
   readonly storage: Named
-  readonly config: Pick<TrainConfig, 'method' | 'epochs'>
+  readonly config: Pick<TrainConfig, 'method' | 'epochs' | 'data'>
   readonly images: Dataset
   readonly digests: () => Promise<Digests>
   readonly stepsPerEpoch: number
@@ -82,13 +83,14 @@ export interface GoingOn {
 export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
   const { storage, config, images, digests, stepsPerEpoch } = run
   const { name } = storage
+  const source = `the data set ${printable(config.data)}`
   const isSame = await isOf(images, metadata, async () => (await digests()).images)
   if (isSame === false)
     throw new Error(
       methodOf(config.method).perImage
-        ? `${name}: its memory bank is of other images than the data set holds now; a bank ` +
+        ? `${name}: its memory bank is of other images than ${source} holds now; a bank ` +
             'belongs to its data set, start a new run'
-        : `${name}: it was trained on other images than the ${images.size} that the data set ` +
+        : `${name}: it was trained on other images than the ${images.size} that ${source} ` +
             'holds now; put those back, or start a new run',
     )
   const { epochs } = config

@@ -20,6 +20,7 @@ import { squares } from './thumbnails.ts'
 const NEAR = 20 // nearest images of each that are looked at
 const AT_ONCE = 64 // images decoded at a time
 const BYTES = GREY_SIDE ** 2
+const KEPT = 2000 // pictures that are kept prepared, of 60 kB each
 
 /** Pairs of copies among M images. */
 export interface Copies {
@@ -43,8 +44,9 @@ export async function copiesAmong(
   const { grey, sides } = await greyOf(pictures, progress)
   progress.note(`finding the nearest of ${counted(M, 'image')}`)
   const near = await nearestOthers(gpu, rows, NEAR, { onProgress: noted(progress, pairsCompared) })
-  const prepared = (i: number) =>
-    greyPicture(grey.subarray(i * BYTES, i * BYTES + (sides[i] ?? 0) ** 2))
+  const prepared = kept(KEPT, (i) =>
+    greyPicture(grey.subarray(i * BYTES, i * BYTES + (sides[i] ?? 0) ** 2)),
+  )
   const found: { readonly i: number; readonly j: number; readonly value: number }[] = []
   const images = counted(M, 'image')
   const note = noted(progress, (so) => `compared the pixels of ${so.done} of ${images}`)
@@ -65,6 +67,19 @@ export async function copiesAmong(
     pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
     values: Float64Array.from(found, ({ value }) => value),
     groups: connectedBy(M, found),
+  }
+}
+
+/** Returns a function that calls another, and keeps the results that were asked for last. */
+function kept<T>(most: number, make: (i: number) => T): (i: number) => T {
+  const results = new Map<number, T>() // that asked for last is last
+  return (i) => {
+    const result = results.get(i) ?? make(i)
+    results.delete(i)
+    results.set(i, result)
+    const [oldest] = results.size > most ? results.keys() : []
+    if (oldest !== undefined) results.delete(oldest)
+    return result
   }
 }
 

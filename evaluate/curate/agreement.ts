@@ -33,6 +33,16 @@ export interface GreyPicture {
   readonly sums: Float64Array
   /** The whole picture in 16 x 16 cells, of mean 0 and length 1. */
   readonly whole: Float64Array
+  /** The windows that are tried first. They are averaged when this is first read, and kept: 39 kB. */
+  readonly rough: Windows
+}
+
+/** Some windows in cells. */
+interface Windows {
+  /** [windows, CELLS, CELLS], sums of pixels. */
+  readonly cells: Float64Array
+  /** [windows], squared lengths of the cells less their mean. */
+  readonly spreads: Float64Array
 }
 
 /** Prepares the grey pixels of a square, u8. */
@@ -47,7 +57,13 @@ export function greyPicture(pixels: Uint8Array): GreyPicture {
         (sums[y * W + x - 1] ?? 0) +
         (sums[(y - 1) * W + x] ?? 0) -
         (sums[(y - 1) * W + x - 1] ?? 0)
-  return { side, sums, whole: standard(averaged({ side, sums }, WHOLE, CELLS)) }
+  let windows: Windows | null = null
+  return {
+    ...{ side, sums, whole: standard(averaged({ side, sums }, WHOLE, CELLS)) },
+    get rough() {
+      return (windows ??= windowsOf({ side, sums }, rough))
+    },
+  }
 }
 
 type Measured = Pick<GreyPicture, 'side' | 'sums'>
@@ -86,18 +102,19 @@ function fitted(
 ): { readonly value: number; readonly window: Window } {
   let best = -1
   let place = WHOLE
-  const attempt = (window: Window) => {
-    const found = correlationAt(picture, window, whole)
+  const attempt = (window: Window, windows: Windows, i: number) => {
+    const found = correlationAt(windows, i, whole)
     if (found > best) [best, place] = [found, window]
   }
-  rough.forEach(attempt)
+  const refine = (...window: Window) => attempt(window, windowsOf(picture, [window], scratch), 0)
+  for (const [i, window] of rough.entries()) attempt(window, picture.rough, i)
   if (best < PROMISING) return { value: best, window: place }
   let [side, shift] = [0.025, 0.25]
   for (let round = 0; round < ROUNDS; round++) {
     for (const sign of [-1, 1]) {
-      attempt([clamp(place[0] + sign * side, LEAST), place[1], place[2]])
-      attempt([place[0], clamp(place[1] + sign * shift), place[2]])
-      attempt([place[0], place[1], clamp(place[2] + sign * shift)])
+      refine(clamp(place[0] + sign * side, LEAST), place[1], place[2])
+      refine(place[0], clamp(place[1] + sign * shift), place[2])
+      refine(place[0], place[1], clamp(place[2] + sign * shift))
     }
     side /= 2
     shift /= 2
@@ -107,25 +124,45 @@ function fitted(
 
 const clamp = (value: number, least = 0) => Math.min(1, Math.max(least, value))
 
-function correlation(a: Float64Array, b: Float64Array): number {
+/** Sums the products of a with what lies in b from `from` on. */
+function correlation(a: Float64Array, b: Float64Array, from = 0): number {
   let sum = 0
-  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0)
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[from + i] ?? 0)
   return sum
 }
 
-/** Correlates a window, averaged in cells, with a picture in cells of mean 0 and length 1; 0 for a
- *  window of one colour. It runs some forty times a pair, so it makes no arrays. */
-function correlationAt(picture: Measured, window: Window, whole: Float64Array): number {
-  setCorners(picture, window, CELLS, corners)
-  let [sum, squares, product] = [0, 0, 0]
-  for (let n = 0; n < CELLS * CELLS; n++) {
-    const cell = cellAt(corners, n, CELLS)
-    sum += cell
-    squares += cell * cell
-    product += cell * (whole[n] ?? 0)
+/** Correlates window i with a picture in cells of mean 0 and length 1; 0 for a window of one
+ *  colour. */
+function correlationAt({ cells, spreads }: Windows, i: number, whole: Float64Array): number {
+  const spread = spreads[i] ?? 0
+  return spread < FLAT ? 0 : correlation(whole, cells, i * CELLS ** 2) / Math.sqrt(spread)
+}
+
+const emptyWindows = (count: number): Windows => ({
+  cells: new Float64Array(count * CELLS ** 2),
+  spreads: new Float64Array(count),
+})
+
+const scratch = emptyWindows(1) // of a window that is not kept
+
+/** Sums some windows in cells, into arrays that may be given. */
+function windowsOf(
+  picture: Measured,
+  windows: readonly Window[],
+  { cells, spreads } = emptyWindows(windows.length),
+): Windows {
+  for (const [i, window] of windows.entries()) {
+    setCorners(picture, window, CELLS, corners)
+    let [sum, squares] = [0, 0]
+    for (let n = 0; n < CELLS ** 2; n++) {
+      const cell = cellAt(corners, n, CELLS)
+      sum += cell
+      squares += cell * cell
+      cells[i * CELLS ** 2 + n] = cell
+    }
+    spreads[i] = squares - sum ** 2 / CELLS ** 2
   }
-  const spread = squares - sum ** 2 / CELLS ** 2
-  return spread < FLAT ? 0 : product / Math.sqrt(spread)
+  return { cells, spreads }
 }
 
 /** Averages a window in cells x cells, in grey levels. */
@@ -168,12 +205,16 @@ function setCorners(
 
 /** Each cell less the mean of the 3 x 3 around it, of mean 0 and length 1. */
 function detailOf(cells: Float64Array): Float64Array {
-  const near = (n: number) => [n - 1, n, n + 1].filter((i) => i >= 0 && i < CELLS)
-  const detail = cells.map((v, n) => {
+  const detail = new Float64Array(CELLS ** 2)
+  for (let n = 0; n < detail.length; n++) {
     const [x, y] = [n % CELLS, Math.floor(n / CELLS)]
-    const around = near(y).flatMap((j) => near(x).map((i) => cells[j * CELLS + i] ?? 0))
-    return v - around.reduce((sum, each) => sum + each, 0) / around.length
-  })
+    const [left, right] = [Math.max(0, x - 1), Math.min(CELLS - 1, x + 1)]
+    const [top, bottom] = [Math.max(0, y - 1), Math.min(CELLS - 1, y + 1)]
+    let around = 0
+    for (let j = top; j <= bottom; j++)
+      for (let i = left; i <= right; i++) around += cells[j * CELLS + i] ?? 0
+    detail[n] = (cells[n] ?? 0) - around / ((right - left + 1) * (bottom - top + 1))
+  }
   return standard(detail)
 }
 

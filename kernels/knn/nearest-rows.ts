@@ -15,6 +15,7 @@ import {
 } from '../op.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { orderKey } from '../wgsl/order-key.ts'
+import { ROOM, boundedKernel } from './bounded-kernel.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
@@ -133,7 +134,13 @@ interface Attrs {
   readonly unsplit?: boolean
   /** Threads per query. By default 64, or 8 on a CPU adapter. */
   readonly threads?: number
+  /** True chooses among the keys above a bound. Takes 8 threads at most and k up to `MOST_BOUNDED`,
+   *  and is the default on a CPU adapter for these k. */
+  readonly bounded?: boolean
 }
+
+/** Largest k that is chosen above a bound: half of the blocks of 8 threads. */
+export const MOST_BOUNDED = 4 * ROOM
 
 /** Threads per query. A CPU runs them one vector at a time. */
 const threadsOf = ({ software }: Pick<Run, 'software'>) => (software ? 8 : 64)
@@ -152,18 +159,26 @@ const nearestOp: Op<
   name: 'nearestRows',
   accepts: ['f32', 'f32', 'i32'],
   shape: nearestShape,
-  forward(run, { start, end, k, unsplit = false, threads }, queries, rows, tags) {
+  forward(run, { start, end, k, unsplit = false, ...how }, queries, rows, tags) {
     const [n, M] = [end - start, dim(rows.shape, 0)]
-    const similarity = gemm(run, slice(queries, 0, start, end), rows, { transB: true, unsplit })
-    return run(nearestKernel, {
-      reads: [similarity, tags],
-      makes: [[n, k], { shape: [n, k], dtype: 'i32' }],
-      params: { n, M, k, indexDigits: Math.ceil((32 - Math.clz32(M - 1)) / 8) },
-      constants: { THREADS: threads ?? threadsOf(run) },
-      groups: folded(n),
-    })
+    const { threads: THREADS = threadsOf(run) } = how
+    const { bounded = run.software && k <= MOST_BOUNDED && THREADS <= 8 } = how
+    const reads = [gemm(run, slice(queries, 0, start, end), rows, { transB: true, unsplit }), tags]
+    const makes = [[n, k], { shape: [n, k], dtype: 'i32' }] as const
+    const groups = folded(n)
+    if (bounded) {
+      const params = { n, M, k, blocks: blocksOf(M, k, THREADS) }
+      return run(boundedKernel, { reads, makes, params, constants: { THREADS, ROOM }, groups })
+    }
+    const params = { n, M, k, indexDigits: Math.ceil((32 - Math.clz32(M - 1)) / 8) }
+    return run(nearestKernel, { reads, makes, params, constants: { THREADS }, groups })
   },
 }
+
+/** Blocks of a thread's numbers. With 3 k of them in all, about 1.4 k numbers are candidates; fewer
+ *  than 32 save no time. */
+const blocksOf = (M: number, k: number, threads: number) =>
+  Math.min(ROOM, Math.ceil(M / threads), Math.max(32, Math.ceil((3 * k) / threads)))
 
 function nearestShape({ start, end, k }: Attrs, queries: Shape, rows: Shape, tags: Shape): Shape {
   const [Q, D] = matrix(queries, 'nearestRows: queries')

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import type { Recipe } from '../../kernels/augment/recipes.ts'
 import { type Schedule, multiStep } from '../../engine/optim/schedule.ts'
-import { amdimMaps } from '../../models/amdim-layers.ts'
+import { AmdimSizeError, amdimMaps } from '../../models/amdim-layers.ts'
 import type { Configured } from '../entry.ts'
 import type { Wrong } from '../settings/batch.ts'
 import { MOST_CHANNELS } from '../settings/encoders.ts'
@@ -99,9 +99,8 @@ export function checkMaps({ size, model }: Configured<AmdimSettings>): Wrong | n
     amdimMaps({ size, ...model })
     return null
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    const setting = error.message.includes('features must') ? 'model.features' : 'size'
-    return { setting, reason: error.message.replace('amdimEncoder: ', '') }
+    if (!(error instanceof AmdimSizeError)) throw error
+    return { setting: error.option === 'size' ? 'size' : 'model.features', reason: error.reason }
   }
 }
 

@@ -104,6 +104,7 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
     said.text,
     /^fine-tuned on 50% of the labels \(30\), seed 1: [\d.]+% of 40 test images, at learning rate 0.001\n/,
   )
+  assert.is(one.out.split(said.text.slice(0, said.text.indexOf(':'))).length - 1, 1, 'told once')
   assert.is(said.accuracy, kept.accuracy, 'the bits of the table, trained again for the network')
   assert.ok(existsSync(path.replace('.json', '.safetensors')))
   const twice = kindred(

@@ -54,11 +54,14 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   assert.is(changed.code, 1)
   assert.match(
     changed.err,
-    /run: it was trained on other images than the 8 that the data set holds now; put those/,
+    /run: it was trained on other images than the 8 that the data set folder:.*photos holds now; put those/,
   )
   await picture(join(photos, 'train', '3.png'), [60, 173, 60])
   await picture(join(photos, 'train', 'more.png'))
-  assert.match((await resume()).err, /other images than the 9 that the data set holds now/)
+  assert.match(
+    (await resume()).err,
+    /other images than the 9 that the data set folder:.*photos holds now/,
+  )
   rmSync(join(photos, 'train', 'more.png'))
   const moved = `${photos} now`
   renameSync(photos, moved)
@@ -150,7 +153,7 @@ test('checkpoints that name no images, or 32 of them, go on as before', async ()
   const digests = () => digestsOf({ train, test: data.test }, { knn }, sha256)
   const run: GoingOn = {
     storage: { name: 'r', nameOf: (setting) => `--${setting}` },
-    config: { method: 'simclr', epochs: 3 },
+    config: { method: 'simclr', epochs: 3, data: 'procedural' },
     images: train,
     digests,
     stepsPerEpoch: 4,

@@ -96,11 +96,14 @@ test('lie within their arrays where rows are searched and numbers counted', asyn
   await checkRun(gpu.device, onGpu, async (guest) => {
     const rows = guest.tensor(values, [70, 8])
     const tags = guest.tensor(Int32Array.from(order), [70])
-    const found = nearestRows(rows, rows, tags, { start: 60, end: 67, k: 5 })
-    const nearest = [...(await guest.read(found.tags))]
-    for (const [q, i] of [60, 61, 62, 63, 64, 65, 66].entries()) {
-      const best = order.toSorted((a, b) => similar(i, b) - similar(i, a)).slice(0, 5)
-      assert.equal(new Set(nearest.slice(q * 5, q * 5 + 5)), new Set(best))
+    for (const bounded of [false, true]) {
+      const how = { bounded, threads: bounded ? 8 : 64 }
+      const found = nearestRows(rows, rows, tags, { start: 60, end: 67, k: 5, ...how })
+      const nearest = [...(await guest.read(found.tags))]
+      for (const [q, i] of [60, 61, 62, 63, 64, 65, 66].entries()) {
+        const best = order.toSorted((a, b) => similar(i, b) - similar(i, a)).slice(0, 5)
+        assert.equal(new Set(nearest.slice(q * 5, q * 5 + 5)), new Set(best))
+      }
     }
     const above = rowsAbove(rows, { start: 1, end: 4, threshold: 0, room: 3 })
     const counts = [...(await guest.read(above.counts))]

@@ -2,7 +2,12 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { GREY_SIDE, agreementOf, greyPicture } from '../../../evaluate/curate/agreement.ts'
+import {
+  GREY_SIDE,
+  type GreyPicture,
+  agreementOf,
+  greyPicture,
+} from '../../../evaluate/curate/agreement.ts'
 
 /** Draws soft waves, of which a window from (x, y) with a side is taken. */
 const drawn = (seed: number, [x0, y0, side]: readonly [number, number, number] = [0, 0, 1]) =>
@@ -31,6 +36,18 @@ test('a picture agrees with itself, and with a crop of 5 % from any corner', () 
     const back = agreementOf(crop, picture)
     assert.equal([back.value, back.detail], [value, detail])
   }
+})
+
+test('a picture that was compared before agrees as a new one does, to the bit', () => {
+  const values = (a: GreyPicture, b: GreyPicture) => {
+    const { value, detail } = agreementOf(a, b)
+    return [value, detail]
+  }
+  const [one, crop, other] = [drawn(1), drawn(1, [0.05, 0, 0.95]), drawn(2)]
+  agreementOf(one, other)
+  agreementOf(other, crop)
+  assert.equal(values(one, crop), values(drawn(1), drawn(1, [0.05, 0, 0.95])))
+  assert.equal(values(other, one), values(drawn(2), drawn(1)))
 })
 
 test('it does not agree with another picture, nor with one of one colour', () => {
