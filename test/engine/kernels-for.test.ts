@@ -11,19 +11,38 @@ import { ntXent } from '../../kernels/loss/ntxent.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
 import { close, random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { nullGpu } from '../fixtures/null-gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
 
 const test = gpuSuite('kernels for a device')
 
+/** A GPU with subgroup matrices, on paper. */
+const tensorCores = (subgroupMaxSize: number) =>
+  ({
+    features: new Set([
+      ...['shader-f16', 'subgroups', 'subgroup-size-control'],
+      'chromium-experimental-subgroup-matrix',
+    ]),
+    limits: { maxComputeWorkgroupStorageSize: 65536 },
+    adapterInfo: {
+      ...{ subgroupMinSize: 32, subgroupMaxSize },
+      subgroupMatrixConfigs: [
+        { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 },
+      ],
+    },
+    ...{ queue: {}, lost: {} },
+  }) as unknown as GPUDevice // what kernelsFor reads
+
 test('tensor cores get their kernels where the precision allows it', async () => {
-  const { device } = await nullGpu()
-  assert.is(traitsOf(device).matrices, true)
-  const { forms, matrices } = await kernelsFor(device, 'f16')
-  assert.is(forms, onTensorCores(false))
-  assert.is(matrices, true)
-  assert.equal(await kernelsFor(device), { forms: new Map(), matrices: false })
-  device.destroy()
+  for (const [most, chooses] of [
+    [32, false],
+    [64, true],
+  ] as const) {
+    const device = tensorCores(most)
+    const { forms, matrices } = await kernelsFor(device, 'f16')
+    assert.is(forms, onTensorCores(chooses))
+    assert.is(matrices, true)
+    assert.equal(await kernelsFor(device), { forms: new Map(), matrices: false })
+  }
 })
 
 test('an adapter on the CPU gets its own', async ({ gpu: { device } }) => {
@@ -59,7 +78,7 @@ test('what is passed wrongly is refused', async ({ gpu: { device } }) => {
     [
       'a precision that is none',
       () => call(kernelsFor, device, 'f8'),
-      "kernelsFor: precision must be 'f32', 'f16x3' or 'f16', got 'f8'; did you mean 'f32'?",
+      "kernelsFor: precision must be 'f32', 'f16x3' or 'f16', got 'f8'",
     ],
     ['a word', () => make(Gpu, device, { kernels: 'gpu' }), `${kernels}'gpu'`],
     [
