@@ -15,6 +15,7 @@ export const ROOM = 128
 export const boundedKernel = kernel`
   override THREADS: u32 = 8u;
   override ROOM: u32 = 128u;
+  override KEPT: u32 = 1024u; // ROOM times THREADS
   struct Params { n: u32, M: u32, k: u32, blocks: u32 } // blocks of a thread
   @group(0) @binding(0) var<storage, read>       similarity: array<u32>; // [n, M], the bits of f32
   @group(0) @binding(1) var<storage, read>       tags:       array<u32>; // [M]
@@ -22,10 +23,10 @@ export const boundedKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> nearest:    array<u32>; // [n, k]
   @group(0) @binding(4) var<uniform>             p:          Params;
   var<workgroup> parts: array<vec2u, THREADS>;
-  var<workgroup> keys: array<u32, ROOM * THREADS>; // of the blocks' maxima, then of candidates
-  var<workgroup> places: array<u32, ROOM * THREADS>; // of candidates, in the row
-  var<private> row: u32; // where the query's similarities begin
-  var<private> whole: bool; // all keys of the row are candidates
+  var<workgroup> keys: array<u32, KEPT>; // of the blocks' maxima, then of candidates
+  var<workgroup> places: array<u32, KEPT>; // of candidates, in the row
+  var<private> row: u32 = 0u; // where the query's similarities begin
+  var<private> whole: bool = false; // all keys of the row are candidates
 
   ${orderKey}
 
@@ -40,7 +41,7 @@ export const boundedKernel = kernel`
     return sum;
   }
 
-  // How many of a thread's keys, those before \`end\`, are \`least\` or more.
+  // How many of a thread's keys, those before end, are least or more.
   fn countFrom(thread: u32, least: u32, end: u32) -> u32 {
     var count = 0u;
     if (whole) {
@@ -67,7 +68,7 @@ export const boundedKernel = kernel`
   // k or more keys, atLeast, are range.x or more; fewer, above, are range.y or more.
   struct Search { range: vec2u, atLeast: u32, above: u32 }
 
-  // Halves the range until it holds one key, or until at most \`enough\` keys are range.x or more.
+  // Halves the range until it holds one key, or until at most enough keys are range.x or more.
   fn search(thread: u32, begun: Search, end: u32, enough: u32) -> Search {
     var s = begun;
     for (var step = 0u; step < 32u; step++) {
@@ -105,7 +106,7 @@ export const boundedKernel = kernel`
   }
 
   @compute @workgroup_size(THREADS)
-  fn nearestRows(${groupEntry}) {
+  fn nearestRowsBounded(${groupEntry}) {
     let query = group.y * groups.x + group.x;
     if (query >= p.n) { return; }
     row = query * p.M;

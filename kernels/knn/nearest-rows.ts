@@ -168,7 +168,8 @@ const nearestOp: Op<
     const groups = folded(n)
     if (bounded) {
       const params = { n, M, k, blocks: blocksOf(M, k, THREADS) }
-      return run(boundedKernel, { reads, makes, params, constants: { THREADS, ROOM }, groups })
+      const constants = { THREADS, ROOM, KEPT: ROOM * THREADS }
+      return run(boundedKernel, { reads, makes, params, constants, groups })
     }
     const params = { n, M, k, indexDigits: Math.ceil((32 - Math.clz32(M - 1)) / 8) }
     return run(nearestKernel, { reads, makes, params, constants: { THREADS }, groups })
