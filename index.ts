@@ -25,7 +25,7 @@ export { type ReadImages, type ReadImagesOptions, readImages } from './images/re
 export { type ImageDatasetOptions, imageDataset } from './images/image-dataset.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { kernelsFor } from './engine/kernels-for.ts'
-export type { DeviceKernels } from './engine/traits.ts'
+export type { DeviceKernels } from './engine/device-kernels.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
   type FlatOptimizer,

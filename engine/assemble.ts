@@ -4,6 +4,7 @@ import type { Machine, Run, Shape, Tensor, Values } from '../kernels/op.ts'
 import type { GpuParts } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
+import { DeviceKernels } from './device-kernels.ts'
 import { dispatcher } from './dispatch.ts'
 import { Reports } from './errors.ts'
 import type { GpuOptions } from './gpu-rules.ts'
@@ -16,7 +17,7 @@ import { Reads } from './reads.ts'
 import { StepRunner } from './steps.ts'
 import { Tape } from './tape.ts'
 import { Tensors } from './tensors.ts'
-import { type DeviceKernels, type KernelSettings, kernelSettings } from './traits.ts'
+import { type KernelSettings, kernelSettings } from './traits.ts'
 
 /** The parts of one Gpu. */
 export interface Assembly extends GpuParts {
@@ -33,13 +34,15 @@ export interface Assembly extends GpuParts {
   settings(): object
 }
 
-const NO_KERNELS: DeviceKernels = { forms: new Map(), matrices: false } // but those for any device
-
 /** Makes the parts of `gpu`, which all tensors refer to, on this device. Throws Error when the
  *  device does not support the precision. */
 export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): Assembly {
   const { ownsDevice = false, onWait = () => () => {}, budget = null } = options
-  const { precision = 'f32', activations = 'f32', kernels = NO_KERNELS } = options
+  const {
+    precision = 'f32',
+    activations = 'f32',
+    kernels = new DeviceKernels({ device }),
+  } = options
   const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()

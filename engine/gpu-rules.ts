@@ -1,6 +1,6 @@
 // The rules for a Gpu's options and arguments, and its printed form.
 
-import type { DeviceKernels } from './traits.ts'
+import { type DeviceKernels, kernelsRule } from './device-kernels.ts'
 import type { Activations, Precision } from '../kernels/op.ts'
 import {
   type Rule,
@@ -62,13 +62,12 @@ export const rules = {
   pairs,
   variable,
   budget: commonRules.budget,
-  kernels: having('what kernelsFor(device) resolves to', 'forms', 'matrices'),
   backward: { of: tensorsRule },
   variables: {
     words: 'an array of variables',
     fits: (v: unknown) => Array.isArray(v) && v.every(variable.fits),
   },
-  device: having('a GPUDevice', 'queue', 'limits', 'lost'),
+  device: having('a GPUDevice', 'queue', 'limits', 'lost', 'features'),
 }
 
 type Checked = Omit<GpuOptions, 'kernels'> & { readonly kernels?: unknown }
@@ -77,7 +76,7 @@ type Checked = Omit<GpuOptions, 'kernels'> & { readonly kernels?: unknown }
  *  TypeError. */
 export function checkGpuOptions<O extends Omit<GpuOptions, 'kernels'>>(
   given: O,
-  kernels: Rule = rules.kernels,
+  kernels: Rule = kernelsRule,
 ): O {
   refuseRobustness('Gpu', given, 'who opened the device has decided on it')
   const of = { ...commonRules, ownsDevice: flag, kernels, onWait: callback }

@@ -4,9 +4,10 @@ import { cpuForms } from '../kernels/devices/cpu-forms.ts'
 import { emulatedForms } from '../kernels/devices/emulated-matrices.ts'
 import { onTensorCores } from '../kernels/devices/matrix-forms.ts'
 import { checkValue, either, oneOf } from '../kernels/options.ts'
+import { DeviceKernels, kernelsRule } from './device-kernels.ts'
 import { type GpuOptions, checkGpuOptions, rules } from './gpu-rules.ts'
 import { Gpu } from './gpu.ts'
-import { type DeviceKernels, traitsOf } from './traits.ts'
+import { traitsOf } from './traits.ts'
 
 /** Which kernels to run: 'device' has those that suit the device. Tests run those of a GPU on any
  *  device: 'gpu', or 'matrices', which emulates subgroup matrices in plain WGSL. */
@@ -18,21 +19,23 @@ export interface NodeGpuOptions extends Omit<GpuOptions, 'kernels'> {
   readonly kernels?: Kernels | DeviceKernels
 }
 
-const kernelsRule = either(oneOf('device', 'gpu', 'matrices'), rules.kernels)
+const nodeRule = either(oneOf('device', 'gpu', 'matrices'), kernelsRule)
 
 function kernelsOf(device: GPUDevice, which: Kernels): DeviceKernels {
-  if (which === 'matrices') return { forms: emulatedForms, matrices: true, software: false }
-  if (which === 'gpu') return { forms: new Map(), matrices: false, software: false }
+  if (which === 'matrices') return new DeviceKernels({ device }, emulatedForms, false)
   const { matrices, choosesSubgroups, broadcasts } = traitsOf(device)
-  const forms = matrices ? onTensorCores(choosesSubgroups) : broadcasts ? cpuForms : new Map()
-  return { forms, matrices }
+  const onGpu = matrices ? onTensorCores(choosesSubgroups) : []
+  if (which === 'gpu') return new DeviceKernels({ device }, new Map(onGpu), false)
+  return new DeviceKernels({ device }, new Map([...(broadcasts ? cpuForms : []), ...onGpu]))
 }
 
 /** The Gpu of Node: by default it has the kernels that suit its device best. */
 export class NodeGpu extends Gpu {
-  /** Throws Error when the device does not support the precision. */
+  static override readonly name = 'Gpu' // kindred/node exports it as that
+
+  /** Throws Error when the device does not support the precision, or the kernels are others'. */
   constructor(device: GPUDevice, options: NodeGpuOptions = {}) {
-    const { kernels = 'device', ...rest } = checkGpuOptions(options, kernelsRule)
+    const { kernels = 'device', ...rest } = checkGpuOptions(options, nodeRule)
     checkValue('Gpu', 'device', device, rules.device)
     const own = typeof kernels === 'string' ? kernelsOf(device, kernels) : kernels
     super(device, { ...rest, kernels: own })

@@ -1,8 +1,9 @@
 // Reads the traits of a device by which kernels are chosen, and checks that it supports the user's
 // choices.
 
-import type { Forms } from '../kernels/form.ts'
+import { onMatrices, ownOf } from '../kernels/form.ts'
 import type { Activations, Precision } from '../kernels/op.ts'
+import type { DeviceKernels } from './device-kernels.ts'
 
 /** Reads a device's traits. `software` is true for a fallback adapter, or a known driver's name;
  *  `subgroupSize` is the fewest threads of a subgroup, 0 without subgroups; `matrices` is true for
@@ -34,15 +35,6 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   }
 }
 
-/** Kernels for a device besides those for any. */
-export interface DeviceKernels {
-  readonly forms: Forms
-  /** Whether there are products on subgroup matrices among them. */
-  readonly matrices: boolean
-  /** Whether sizes suit an adapter on the CPU. By default the device tells; tests may say false. */
-  readonly software?: boolean
-}
-
 /** A user's choices of how ops compute. */
 export interface Choices {
   readonly precision: Precision
@@ -61,9 +53,11 @@ export function kernelSettings(device: GPUDevice, { precision, activations, kern
     throw new Error(
       `Gpu: precision '${precision}' needs 16-bit floats, and this device was opened without 'shader-f16'; request the feature if its adapter has it, or use precision 'f32'`,
     )
-  const { forms, matrices } = kernels
+  kernels.check({ device, precision })
+  const { forms } = kernels
   return {
-    ...{ subgroupSize, workgroupBytes, f16, precision, activations, forms, matrices },
+    ...{ subgroupSize, workgroupBytes, f16, precision, activations, forms },
+    matrices: ownOf(kernels, onMatrices) ?? false,
     software: kernels.software ?? software,
   }
 }

@@ -18,7 +18,10 @@ export type Forms = ReadonlyMap<object, unknown>
 export const form = <T>(): Form<T> => ({})
 
 /** Gives `own` for a form. */
-export const provide = <T>(name: Form<T>, own: T): Provided => [name, own]
+export const provide = <T>(name: Form<T>, own: NoInfer<T>): Provided => [name, own]
+
+/** Told of devices that compute products on subgroup matrices. */
+export const onMatrices = form<true>()
 
 /** Returns what a device has for a form, or null. */
 export const ownOf = <T>({ forms }: { readonly forms: Forms }, name: Form<T>): T | null =>

@@ -72,15 +72,15 @@ export const layers = {
 }
 
 /** The files of engine/ that may import Node and Dawn. */
-const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
+const node = ['node.ts', 'node-gpu.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
   (name) => `engine/${name}`,
 )
 
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
 export const floors = [
-  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
-  ['abort.ts', 'form.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
+  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts', 'reason-of.ts'],
+  ['abort.ts', 'form.ts', 'kernel.ts', 'loaded-later.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
@@ -115,6 +115,14 @@ const ops = new Set(
   ),
 )
 
+/** Files of kernels that only devices of some kinds have: pages load them by kernels/devices/. */
+const isOwn = (path) =>
+  /-software\.ts$|subgroup|\/(tensor-cores|broadcast-load|column-of|data-gradient-norm|gemm-norm-sums|epilogue-(norm-sums|pieces))\.ts$/.test(
+    path,
+  ) || path.startsWith('kernels/devices/')
+/** Files that may import kernels/devices/. */
+const deviceLists = ['engine/kernels-for.ts', 'engine/node-gpu.ts']
+
 const room = (path) => path.split('/')[1]
 const floorOf = (path) => floors.findIndex((rooms) => rooms.includes(room(path)))
 
@@ -129,6 +137,8 @@ function refusal(from, to) {
   if (node.includes(to) && rule && !node.includes(from))
     return `${to} needs Node: only run-folder/, cli/ and node.ts import it`
   if (target !== 'kernels') return null
+  if (layer !== 'test' && isOwn(to) && !isOwn(from) && !deviceLists.includes(from))
+    return `${to} is for some devices: declare a form, and list it in kernels/devices/`
   if (layer === 'kernels') {
     if (floorOf(to) < 0) return `${room(to)} is no room of kernels/: add it to lint/imports.js`
     return room(from) === room(to) || floorOf(to) < floorOf(from)

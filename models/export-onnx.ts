@@ -1,6 +1,7 @@
 // Writes a model as an ONNX file, which other runtimes execute: https://onnx.ai. What writes it is
 // loaded when it is first needed, so that a page that exports nothing does not carry it.
 
+import { loadedLater } from '../kernels/loaded-later.ts'
 import type { Shape } from '../kernels/op.ts'
 import { checkOptions, checkValue, flag, having, needed, record, rule } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -47,6 +48,6 @@ export async function exportOnnx(
   checkGpu('exportOnnx', gpu)
   checkValue('exportOnnx', 'model', model, having('a model', 'parameters', 'norms', 'forward'))
   const checked = checkOptions('exportOnnx', options, rules)
-  const { written } = await import('./onnx/written.ts')
+  const { written } = await loadedLater('exportOnnx', () => import('./onnx/written.ts'))
   return written(gpu, model, checked)
 }

@@ -4,6 +4,7 @@
 import type { Zippable } from 'fflate'
 import { type Split, bothHalves, checkSplit } from '../data/dataset.ts'
 import { IMAGES } from '../data/images-file.ts'
+import { loadedLater } from '../kernels/loaded-later.ts'
 import { checkOptions, checkValue, callback, having, orNull } from '../kernels/options.ts'
 import { checkConfig } from './check-config.ts'
 import { encodeCheckpoint } from './checkpoint-bytes.ts'
@@ -62,7 +63,7 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
   const bytes = Object.values(files).reduce((sum, file) => sum + bytesOf(file), 0)
   if (bytes > MOST - 2 ** 16)
     throw new Error(`${storage.name} takes ${bytes} bytes, and one file holds at most ${MOST}`)
-  const { zipSync } = await import('fflate') // a page that packs no run does not carry it
+  const { zipSync } = await loadedLater('packRun', () => import('fflate'))
   return new Blob([zipSync(files)], { type: 'application/zip' })
 }
 

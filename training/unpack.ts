@@ -2,6 +2,7 @@
 
 import type * as fflate from 'fflate'
 import { IMAGES } from '../data/images-file.ts'
+import { loadedLater } from '../kernels/loaded-later.ts'
 import { callback, checkOptions, checkValue, rule, text } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { checkConfig } from './check-config.ts'
@@ -42,7 +43,7 @@ export async function unpackRun(
   checkValue('unpackRun', 'file', file, aFile)
   const { name = nameOf(file), onNote = () => {} } = checkOptions('unpackRun', options, rules)
   const bytes = await bytesOf(file)
-  const by = await import('fflate') // a page that unpacks no run does not carry it
+  const by = await loadedLater('unpackRun', () => import('fflate'))
   const zip = new Zip(bytes, name, by)
   const path = `${name}: config.json`
   const read = configIn(zip.text('config.json'))

@@ -4,6 +4,7 @@
 //
 //   typicality(x) = (1/K Σ |x - x_i|)^-1 over the K nearest x_i of x's cluster
 
+import { loadedLater } from '../../kernels/loaded-later.ts'
 import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, having, needed, onGpu } from '../../kernels/options.ts'
@@ -94,7 +95,7 @@ function membersOf(clusters: Uint32Array): Map<number, number[]> {
 }
 
 async function clustersOf(rows: Embeddings, many: number, seed: number): Promise<Uint32Array> {
-  const { kmeans } = await import('ml-kmeans') // a page that does not cluster does not carry it
+  const { kmeans } = await loadedLater('mostTypical', () => import('ml-kmeans'))
   const { M, D } = rows
   const unit = unitRowsOf(rows)
   const data = Array.from({ length: M }, (_, m) => Array.from(unit.subarray(m * D, (m + 1) * D)))

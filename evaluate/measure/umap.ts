@@ -2,6 +2,7 @@
 // neighbours among features stay neighbours.
 
 import type { Gpu } from '../../engine/gpu.ts'
+import { loadedLater } from '../../kernels/loaded-later.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, onGpu } from '../../kernels/options.ts'
 import { seedRule } from '../../kernels/seeds.ts'
@@ -61,7 +62,7 @@ export async function umap(
     ])
   let drawn = 0
   const random = () => threefry2x32([seed, STREAM], [drawn++, 0])[0] / 2 ** 32
-  const { UMAP } = await import('umap-js') // a page that makes no map does not carry it
+  const { UMAP } = await loadedLater('umap', () => import('umap-js'))
   const map = new UMAP({ nNeighbors: k + 1, minDist: minDistance, random })
   map.setPrecomputedKNN(
     listed(

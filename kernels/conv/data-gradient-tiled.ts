@@ -2,7 +2,7 @@
 // (mainloop.ts). That of stride s splits into s x s phases of pixels with the same taps
 // (input-walk.ts).
 
-import { type Make, type Run, type Tensor, type Wgsl, images, sizeOf } from '../op.ts'
+import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
@@ -52,8 +52,6 @@ export function phases({ shape }: Image, { stride: [phasesH, phasesW] }: Steps) 
 /** At most one of `columns` and `finish` is set. */
 interface Kind<Makes> {
   readonly columns: WindowForm['columns']
-  /** The bindings of a norm's sums, where `columns` are these. */
-  readonly norm?: Wgsl
   readonly finish?: FinishKind
   readonly makes: Makes
   readonly reads?: readonly Tensor[]
@@ -67,7 +65,7 @@ export function windowGradient<const Makes extends readonly Make[]>(
   [dy, w]: readonly [Tensor, Tensor],
   x: Image,
   steps: Steps,
-  { columns, norm, finish = null, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
+  { columns, finish = null, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
 ): { [I in keyof Makes]: Tensor } {
   const [N, outH, outW, C] = images(x.shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
@@ -84,7 +82,7 @@ export function windowGradient<const Makes extends readonly Make[]>(
   }
   return runTiled(
     run,
-    windowProduct(form, norm),
+    windowProduct(form),
     { ...phases(x, steps), N: C, K: kH * kW * K },
     {
       reads: [dy, w, ...reads],

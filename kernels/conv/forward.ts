@@ -86,8 +86,8 @@ export function convInputGradient(
 ): Tensor {
   const alone = () => convDataGradient(run, dy, w, x, steps)
   const tiled = run.precision !== 'f32' && usesTiles(run, dy, x.shape)
-  const ways = tiled ? ownOf(run, normGradientForm) : null
-  const withNorm = ways?.(run, dy, w, x, steps)
+  const own = tiled ? ownOf(run, normGradientForm) : null
+  const withNorm = own?.(run, dy, w, x, steps)
   return withNorm ? new Pending(x, [dy, w], { alone, withNorm }) : alone()
 }
 

@@ -5,11 +5,12 @@
 // thread finds the element of the first tap before the loop, for each of its rows, and a bit for
 // each tap, set where it lies in the image. In the loop a load takes one test and one addition.
 
-import { type Wgsl, wgsl } from '../op.ts'
+import { wgsl } from '../op.ts'
 import {
   type BufferFormat,
   type Loader,
-  type NormMask,
+  type Columns,
+  columnsName,
   element,
   loadUnit,
   store4,
@@ -28,7 +29,7 @@ export interface WindowForm {
   readonly w: BufferFormat
   readonly y: BufferFormat
   /** What is stored of y's columns, too; of the data gradient the sums of a batch norm. */
-  readonly columns: 'moments' | NormMask | null
+  readonly columns: Columns
   /** Whether a bias is added. Never `back`. */
   readonly biased: boolean
   /** The last step. At most one of `columns`, `biased` and `finish` is set. */
@@ -40,9 +41,9 @@ export interface WindowForm {
 }
 
 /** The loader of a convolution, or `back`, of its data gradient. */
-const windowLoader = (form: WindowForm, norm: Wgsl): Loader => {
+const windowLoader = (form: WindowForm): Loader => {
   const { back, x, w, y, biased, finish } = form
-  const { name, more, first, made, params } = outputs(form, norm)
+  const { name, more, first, made, params } = outputs(form)
   return {
     name,
     along: { a: true, b: back },
@@ -79,7 +80,7 @@ const windowLoader = (form: WindowForm, norm: Wgsl): Loader => {
 }
 
 /** The entry point, and the bindings of y, of what is stored of its columns, and of Params. */
-function outputs({ back, columns, biased, finish }: WindowForm, norm: Wgsl) {
+function outputs({ back, columns, biased, finish }: WindowForm) {
   if (columns === null) {
     const [first, params] = biased || readsOther(finish) ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
     const product = back ? wgsl`convDataGradient` : wgsl`convForward`
@@ -92,18 +93,24 @@ function outputs({ back, columns, biased, finish }: WindowForm, norm: Wgsl) {
     return { name, more: columns, first: wgsl`2`, made, params: wgsl`4` }
   }
   const name = wgsl`convDataGradientNormTiled`
-  return { name, more: 'norm sums' as const, first: wgsl`6`, made: norm, params: wgsl`8` }
+  return {
+    name,
+    more: 'norm sums' as const,
+    first: wgsl`6`,
+    made: columns.bindings,
+    params: wgsl`8`,
+  }
 }
 
 const products = new Map<string, TiledProduct>()
 
-/** The product of a form, assembled on first use. `norm` has the bindings of a norm's sums. */
-export function windowProduct(form: WindowForm, norm: Wgsl = wgsl``): TiledProduct {
-  const key = Object.values(form).join()
+/** The product of a form, assembled on first use. */
+export function windowProduct(form: WindowForm): TiledProduct {
+  const key = Object.values({ ...form, columns: columnsName(form.columns) }).join()
   const { back, columns, finish } = form
   const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
   const name = `convolve${back ? 'Back' : ''}${beside}${finish ? `, ${finish}` : ''}`
-  const product = products.get(key) ?? planTiles(name, windowLoader(form, norm))
+  const product = products.get(key) ?? planTiles(name, windowLoader(form))
   products.set(key, product)
   return product
 }

@@ -1,8 +1,15 @@
 // The WGSL of a matrix product, batched or not, in tiles (mainloop.ts).
 
-import { type Wgsl, wgsl } from '../op.ts'
+import { wgsl } from '../op.ts'
 import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
-import { type BufferFormat, type Loader, type NormMask, element, store4 } from '../tiles/loader.ts'
+import {
+  type BufferFormat,
+  type Columns,
+  type Loader,
+  columnsName,
+  element,
+  store4,
+} from '../tiles/loader.ts'
 import { finishSnippet } from '../tiles/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
@@ -16,7 +23,7 @@ interface GemmForm {
   readonly b: BufferFormat
   readonly y: BufferFormat
   /** What is stored of y's columns, too. */
-  readonly columns: 'moments' | NormMask | null
+  readonly columns: Columns
   /** The last step, without `columns`; without one there may be a bias. */
   readonly finish: FinishKind
   /** Whether K is a multiple of every mma's k per slice. */
@@ -24,7 +31,7 @@ interface GemmForm {
 }
 
 /** The entry point, the bindings behind the factors, and what the epilogue is made of. */
-function outputs({ columns, finish, y }: GemmForm, norm: Wgsl) {
+function outputs({ columns, finish, y }: GemmForm) {
   const made = wgsl`var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]`
   if (columns === null || columns === 'moments')
     return {
@@ -44,7 +51,7 @@ function outputs({ columns, finish, y }: GemmForm, norm: Wgsl) {
     bindings: wgsl`
     @group(0) @binding(6) ${made}
     @group(0) @binding(8) var<uniform>             p:    Params;
-    ${norm}`,
+    ${columns.bindings}`,
     end: wgsl`
     fn exists(row: u32, column: u32) -> bool { return row < p.M && column < p.N; }
     fn placeOf4(row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
@@ -74,9 +81,9 @@ const plainEnd = (finish: FinishKind) => wgsl`
     }
     fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.biased == 0u`}; }`
 
-function loader(form: GemmForm, norm: Wgsl): Loader {
+function loader(form: GemmForm): Loader {
   const { transA, transB, a, b, y, whole } = form
-  const { name, more, bindings, end } = outputs(form, norm)
+  const { name, more, bindings, end } = outputs(form)
   return {
     name,
     along: { a: !transA, b: transB },
@@ -114,13 +121,13 @@ function loader(form: GemmForm, norm: Wgsl): Loader {
 
 const products = new Map<string, TiledProduct>()
 
-/** The product of a form, assembled on first use. `norm` has the bindings of a norm's sums. */
-export function gemmProduct(form: GemmForm, norm: Wgsl = wgsl``): TiledProduct {
-  const key = Object.values(form).join()
+/** The product of a form, assembled on first use. */
+export function gemmProduct(form: GemmForm): TiledProduct {
+  const key = Object.values({ ...form, columns: columnsName(form.columns) }).join()
   const { transA, transB, columns, finish } = form
   const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
   const ways = `${transA ? 't' : 'n'}${transB ? 't' : 'n'}${beside}${finish ? `, ${finish}` : ''}`
-  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form, norm))
+  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
   products.set(key, product)
   return product
 }

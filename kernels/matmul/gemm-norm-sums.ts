@@ -18,17 +18,14 @@ export function splitsGemm(run: Run, a: Tensor, b: Tensor): boolean {
 /** a [M, K] times b [N, K], transposed, on a GPU whose tiles sum for a batch norm, in f16. */
 export function gemmNormSums(run: Run, a: Tensor, b: Tensor, reader: NormReader): NormGradient {
   const { M, N, K, shape } = productShape(a.shape, b.shape, { transB: true })
-  const { columns, norm, reads, params, constants } = normDispatch(reader)
+  const { columns, reads, params, constants } = normDispatch(reader)
   const memory = { a: memoryOf(run, a, K), b: memoryOf(run, b, K), y: 'f16x4' as const }
   const [dz, sums] = runTiled(
     run,
-    gemmProduct(
-      {
-        ...{ transA: false, transB: true, ...memory },
-        ...{ columns, finish: null, whole: K % 32 === 0 },
-      },
-      norm,
-    ),
+    gemmProduct({
+      ...{ transA: false, transB: true, ...memory },
+      ...{ columns, finish: null, whole: K % 32 === 0 },
+    }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, ...reads],

@@ -8,7 +8,7 @@
 
 import { type Shape, type Wgsl, wgsl } from '../op.ts'
 import type { NormReader } from '../pending.ts'
-import type { NormMask } from './loader.ts'
+import type { NormSums } from './loader.ts'
 import { pieceType } from './epilogue-pieces.ts'
 import { markedRow, reluSnippet } from '../wgsl/relu-mask.ts'
 import { fours } from '../wgsl/widths.ts'
@@ -23,10 +23,9 @@ export const normSumsShape = (M: number, layers: number, N: number): Shape => [
   N,
 ]
 
-/** The dispatch of a kernel with such sums, and the WGSL of its bindings, `norm`. */
+/** The dispatch of a kernel with such sums. */
 export const normDispatch = ({ x, stats, gamma, beta, rectified, marks, addend }: NormReader) => ({
-  columns: marks ? ('marks' as const) : ('x' as const),
-  norm: marks ? bindings.marks : bindings.x,
+  columns: marks ? inMarks : inX,
   reads: marks ? [x, stats, marks.bits, addend ?? x] : [x, stats, gamma, beta],
   params: { interleave: marks?.interleave ?? 1 },
   constants: marks ? { added: Number(addend !== null) } : { rectified: Number(rectified) },
@@ -35,7 +34,7 @@ export const normDispatch = ({ x, stats, gamma, beta, rectified, marks, addend }
 /** Bindings 2 to 5 and 7, and what `storeChunk` needs of a loader that has `exists(row, column)`,
  *  whether an element of y exists, `placeOf4(row, column)`, its place in fours, `chunkOf(row)` and
  *  `chunkCount()`. Params has `interleave`, of the marks. */
-const normBindings = (mask: NormMask): Wgsl => wgsl`
+const normBindings = (mask: NormSums['mask']): Wgsl => wgsl`
     @group(0) @binding(2) var<storage, read>       normed: array<vec2u>; // [rows of y, N], what was normalised
     @group(0) @binding(3) var<storage, read>       stats:  array<vec4f>; // [mean | 1 / deviation, N]
     ${
@@ -73,7 +72,8 @@ const normBindings = (mask: NormMask): Wgsl => wgsl`
     }
 `
 
-const bindings = { marks: normBindings('marks'), x: normBindings('x') }
+const inMarks: NormSums = { mask: 'marks', bindings: normBindings('marks') }
+const inX: NormSums = { mask: 'x', bindings: normBindings('x') }
 
 /** After `piecesCode`, for 16 columns at a time:
  *  - `storeChunk(thread, subgroup, row, column, upper piece, lower piece) -> f32`: a lane's sum

@@ -32,8 +32,19 @@ export interface Loader {
   readonly code: Wgsl
 }
 
-/** Where the mask of the ReLU behind a batch norm is: in bits, or in the normalised x. */
-export type NormMask = 'marks' | 'x'
+/** The sums of a batch norm's gradient, whose ReLU's mask is in bits, or in the normalised x; and
+ *  the WGSL of what they bind. */
+export interface NormSums {
+  readonly mask: 'marks' | 'x'
+  readonly bindings: Wgsl
+}
+
+/** What a product stores of y's columns, too. */
+export type Columns = 'moments' | NormSums | null
+
+/** Names it, for keys of forms. */
+export const columnsName = (columns: Columns): string =>
+  typeof columns === 'string' ? columns : (columns?.mask ?? 'none')
 
 /** How the numbers of a storage buffer are bound: one by one, in fours, or eight at once. f16s are
  *  bound as pairs in u32s. Four become f32s when they are read, eight stay as they are. */

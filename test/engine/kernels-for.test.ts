@@ -5,8 +5,10 @@ import { Gpu } from '../../engine/gpu.ts'
 import { kernelsFor } from '../../engine/kernels-for.ts'
 import { NodeGpu } from '../../engine/node-gpu.ts'
 import { traitsOf } from '../../engine/traits.ts'
+import { inF32 } from '../../evaluate/in-f32.ts'
 import { cpuForms } from '../../kernels/devices/cpu-forms.ts'
 import { onTensorCores } from '../../kernels/devices/matrix-forms.ts'
+import { loadedLater } from '../../kernels/loaded-later.ts'
 import { ntXent } from '../../kernels/loss/ntxent.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
 import { close, random } from '../fixtures/check.ts'
@@ -38,16 +40,15 @@ test('tensor cores get their kernels where the precision allows it', async () =>
     [64, true],
   ] as const) {
     const device = tensorCores(most)
-    const { forms, matrices } = await kernelsFor(device, 'f16')
-    assert.is(forms, onTensorCores(chooses))
-    assert.is(matrices, true)
-    assert.equal(await kernelsFor(device), { forms: new Map(), matrices: false })
+    const { forms, precision } = await kernelsFor(device, 'f16')
+    assert.is(precision, 'f16')
+    assert.equal([...forms], [...onTensorCores(chooses)])
+    assert.is((await kernelsFor(device)).forms.size, 0)
   }
 })
 
 test('an adapter on the CPU gets its own', async ({ gpu: { device } }) => {
-  const { forms, matrices } = await kernelsFor(device)
-  assert.is(matrices, false)
+  const { forms } = await kernelsFor(device)
   assert.is(forms.size, traitsOf(device).broadcasts ? cpuForms.size : 0)
 })
 
@@ -71,6 +72,27 @@ test('without them a Gpu computes the same, up to the order of sums', async ({ g
   close(Float32Array.from(left), right, 1e-5, 'results')
 })
 
+test('a Gpu that computes in f32 instead has the kernels of the other', ({ gpu: { device } }) => {
+  for (const kernels of ['device', 'gpu'] as const) {
+    const half = new NodeGpu(device, { precision: 'f16', kernels })
+    const { run } = inF32(half)
+    assert.is(run.precision, 'f32')
+    assert.is(run.forms, half.run.forms)
+    assert.is(run.software, half.run.software)
+  }
+})
+
+test('a part that cannot be loaded is told in words', async () => {
+  const gone = () => Promise.reject(new TypeError('Failed to fetch'))
+  await refusesAll([
+    [
+      'no network',
+      () => loadedLater('kernelsFor', gone),
+      'kernelsFor: a part of the library could not be loaded (Failed to fetch); load the page again',
+    ],
+  ])
+})
+
 test('what is passed wrongly is refused', async ({ gpu: { device } }) => {
   const kernels = 'Gpu: kernels must be what kernelsFor(device) resolves to, got '
   await refusesAll([
@@ -87,7 +109,22 @@ test('what is passed wrongly is refused', async ({ gpu: { device } }) => {
       `${kernels}a promise; await it`,
     ],
     [
-      "no word of Node's",
+      'those of another device',
+      async () => make(Gpu, device, { kernels: await kernelsFor(tensorCores(32)) }),
+      'Gpu: kernels are those of another device; give await kernelsFor(device, precision)',
+    ],
+    [
+      'those for another precision',
+      async () => make(Gpu, device, { kernels: await kernelsFor(device, 'f16') }),
+      "Gpu: kernels are those for precision 'f16', and precision is 'f32'; give await kernelsFor(device, 'f32')",
+    ],
+    [
+      'what looks like kernels',
+      () => make(Gpu, device, { kernels: { forms: new Map() } }),
+      `${kernels}an object with forms`,
+    ],
+    [
+      'no word of Node',
       () => make(NodeGpu, device, { kernels: 'cpu' }),
       "Gpu: kernels must be 'device', 'gpu' or 'matrices', or what kernelsFor(device) resolves to, got 'cpu'",
     ],

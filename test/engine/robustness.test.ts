@@ -15,7 +15,7 @@ import { random } from '../fixtures/check.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
-import { machines } from '../fixtures/machines.ts'
+import { DeviceKernels } from '../../engine/device-kernels.ts'
 
 const [test, full] = quickAndFull(gpuSuite('openGpu({ robustness: false })'))
 
@@ -35,8 +35,9 @@ async function bitsOf(gpu: Gpu, shapes: readonly Shape[], outputs: Outputs) {
 
 async function sameBits(gpu: Gpu, shapes: readonly Shape[], outputs: Outputs) {
   const unchecked = await openGpu({ robustness: false })
-  const { forms, matrices, software } = gpu.run
-  const guest = new Gpu(unchecked.device, { kernels: { forms, matrices, software } })
+  const { forms, software } = gpu.run
+  const kernels = new DeviceKernels(unchecked, forms, software)
+  const guest = new Gpu(unchecked.device, { kernels })
   const expected = await bitsOf(gpu, shapes, outputs)
   const got = await bitsOf(guest, shapes, outputs)
   assert.ok(expected.length >= outputs.length)
@@ -59,7 +60,7 @@ test('computes the same bits without checks of indices', async ({ gpu }) => {
 })
 
 full('computes the same bits with the kernels of GPUs', async ({ gpu }) => {
-  const tiled = new Gpu(gpu.device, { kernels: machines.gpu })
+  const tiled = new Gpu(gpu.device, { kernels: 'gpu' })
   await sameBits(
     tiled,
     [

@@ -26,7 +26,6 @@ import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
-import { machines } from '../../fixtures/machines.ts'
 import { cpuForms } from '../../../kernels/devices/cpu-forms.ts'
 import { onTensorCores } from '../../../kernels/devices/matrix-forms.ts'
 
@@ -196,7 +195,7 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
   alive.push(instance)
   const device = await (await instance.requestAdapter())?.requestDevice()
   if (!device) throw new Error('no adapter')
-  const gpu = new Gpu(device, { kernels: machines.gpu, ownsDevice: true })
+  const gpu = new Gpu(device, { kernels: 'gpu', ownsDevice: true })
   const z = gpu.tensor(random(12, 1), [4, 3])
   const maps = gpu.tensor(random(24, 2), [4, 2, 3])
   const [labels, scalar] = [gpu.tensor([0, 1, 1, 0], [4]), gpu.tensor([1], [])]
