@@ -32,7 +32,7 @@ export function introduce(
   const chunk = config.chunk ?? batch
   const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
-  progress.start(total)
+  progress.start(total, config.knn.every * stepsPerEpoch)
   progress.note(
     `${what} on ${counted(images.size, 'image')} of ${sourceName(config.data, images)}, batch ${batch}${cut}, ` +
       `${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,

@@ -6,6 +6,7 @@ import { printableLines } from '../kernels/printable.ts'
 import type { Progress, StepValues } from '../training/progress.ts'
 import { program } from './command.ts'
 import { jsonLine } from './output.ts'
+import { Pace } from './pace.ts'
 import { wrappedNote } from './wrapped.ts'
 
 export interface ProgressOptions {
@@ -37,12 +38,15 @@ export function startProgress({
 function jsonLines(stream: NodeJS.WriteStream, pace: Pace): Progress {
   const print = (event: object) => stream.write(`${jsonLine(event)}\n`)
   return {
-    start: (total) => pace.start(total),
+    start: (total, measured) => pace.start(total, measured),
     update(step, values = {}) {
       const { rate, eta } = pace.update(step, values)
       print({ event: 'step', step, total: pace.total, ...values, rate, eta })
     },
-    note: (text, data = {}) => print({ event: 'note', text, ...data }),
+    note(text, data = {}) {
+      pace.note()
+      print({ event: 'note', text, ...data })
+    },
     stop() {},
   }
 }
@@ -61,12 +65,15 @@ function log(
     waiting = null
   }
   return {
-    start: (total) => pace.start(total),
+    start: (total, measured) => pace.start(total, measured),
     update(step, values = {}) {
       waiting = lineOf(step, values, pace, { unit, columns: 60 })
       if (now() - printed >= every) flush()
     },
-    note: (line) => void stream.write(`${printableLines(line)}\n`),
+    note(line) {
+      pace.note()
+      stream.write(`${printableLines(line)}\n`)
+    },
     stop: flush,
   }
 }
@@ -75,7 +82,7 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   let bars: Bars | null = null
   let bar: GenericBar | null = null
   return {
-    start: (total) => pace.start(total),
+    start: (total, measured) => pace.start(total, measured),
     update(step, values = {}) {
       const columns = stream.columns || 80
       const line = lineOf(step, values, pace, { unit, columns: columns - 1 })
@@ -86,6 +93,7 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
       bar.update(step, { line })
     },
     note(line) {
+      pace.note()
       const columns = stream.columns || 80
       const text = `${wrappedNote(printableLines(line), columns, program().join(' '))}\n`
       if (bars) {
@@ -134,47 +142,6 @@ class Bars extends MultiBar {
     const timer: unknown = Reflect.get(this, 'timer') // the parent's, missing in its types
     if (typeof timer === 'object' && timer && 'unref' in timer && typeof timer.unref === 'function')
       timer.unref()
-  }
-}
-
-const SPAN = 20_000 // milliseconds, over which speed is measured
-
-/** Measures the speed over the last 20 seconds, and estimates the time left. */
-class Pace {
-  total = 0
-  #images = 0
-  #marks: { readonly at: number; readonly step: number; readonly images: number }[] = []
-  readonly #now: () => number
-
-  constructor(now: () => number) {
-    this.#now = now
-  }
-
-  start(total: number) {
-    this.total = total
-    this.#marks = [] // measuring begins after the first step, which compiles kernels and is slow
-  }
-
-  /** Returns images per second, and seconds to the end of the run. Both are undefined at first. */
-  update(
-    step: number,
-    { images = 0 }: StepValues,
-  ): { rate: number | undefined; eta: number | undefined } {
-    const at = this.#now()
-    this.#images += images
-    while (this.#marks.length > 2 && at - (this.#marks[1]?.at ?? at) > SPAN) this.#marks.shift()
-    const [first] = this.#marks
-    this.#marks.push({ at, step, images: this.#images })
-    if (!first || step <= first.step || at <= first.at) return { rate: undefined, eta: undefined }
-    const seconds = (at - first.at) / 1000
-    const done = this.#images - first.images
-    return {
-      rate: done > 0 ? done / seconds : undefined,
-      eta:
-        this.total > 0
-          ? (seconds / (step - first.step)) * Math.max(0, this.total - step)
-          : undefined,
-    }
   }
 }
 

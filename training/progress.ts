@@ -10,8 +10,9 @@ export interface StepValues {
 
 /** Receives the output of a training. */
 export interface Progress {
-  /** Begins the output of a training of `total` steps. */
-  start(total: number): void
+  /** Begins the output of a training of `total` steps. It is measured at its end and every
+   *  `measured` steps; only at its end if that is 0 or missing. */
+  start(total: number, measured?: number): void
   /** Reports a finished step. */
   update(step: number, values?: StepValues): void
   /** Prints a line in words. `data` says the same to a program. */

@@ -25,7 +25,7 @@ export function timed(
   let since: number | null = null
   let images = 0
   return {
-    start: (total) => progress.start(total),
+    start: (total, measured) => progress.start(total, measured),
     update(step, values = {}) {
       progress.update(step, values)
       const at = now()

@@ -70,6 +70,47 @@ function tests() {
     })
   })
 
+  test('leaves measurements out of the speed, and counts those to come in the time left', () => {
+    const { stream, text } = sink(false)
+    let time = 0
+    const progress = startProgress({ json: true, stream, now: () => time })
+    progress.note('measuring kNN before training')
+    time += 500_000
+    progress.note('before training')
+    progress.start(14, 4) // measured after steps 4, 8, 12 and 14
+    for (let step = 1; step <= 14; step++) {
+      time += 1000
+      progress.update(step, { images: 64 })
+      if (step === 3) {
+        time += 7000
+        progress.note('which is no measurement')
+      }
+      if (step % 4 !== 0) continue
+      time += 10_000 * step
+      progress.note('a measurement')
+      progress.note('a warning after it')
+      time += 3000 // saves
+    }
+    const steps = text()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { event: string; rate?: number; eta?: number })
+      .filter(({ event }) => event === 'step')
+    assert.equal(
+      steps.map(({ rate }) => rate),
+      [undefined, ...Array.from({ length: 13 }, () => 64)],
+    )
+    assert.equal(
+      steps.map(({ eta }) => eta),
+      [
+        ...[undefined, 12, 11, 10], // none has been made yet
+        ...[9, 8, 7, 6].map((left) => left + 3 * 40),
+        ...[5, 4, 3, 2].map((left) => left + 2 * 60),
+        ...[1, 0].map((left) => left + 80),
+      ],
+    )
+  })
+
   test('draws a bar in a terminal, with notes above it', () => {
     const text = lastTen({ json: false, isTTY: true })
     assert.ok(text.startsWith('kNN before training: 10.0%\n'))
