@@ -50,6 +50,16 @@ export class OwnCommand extends Command {
     if (context?.error && this.parent) throw new UsageError(wrongCommand(this, undefined))
     return super.help(context)
   }
+
+  /** Prints the help, also for --help. Throws UsageError instead for a command that is unknown. */
+  override outputHelp(context?: HelpContext | ((text: string) => string)): void {
+    const [name] = this.args.filter((word) => !['help', '--help', '-h'].includes(word))
+    const isKnown = this.commands.some((each) => each.name() === name)
+    if (this.commands.length > 0 && name !== undefined && /^[^-]/.test(name) && !isKnown)
+      throw new UsageError(wrongCommand(this, name))
+    if (typeof context === 'function') super.outputHelp(context)
+    else super.outputHelp(context)
+  }
 }
 
 type Reworded = (own: Command, match: readonly string[]) => string
@@ -134,18 +144,49 @@ function unknownOption(own: Command, option: string): string {
   return `${option}: is not known; ${near === undefined ? help : `did you mean ${near}?`}`
 }
 
+/** Commands by other words for them. */
+const otherWords: Readonly<Record<string, readonly string[]>> = {
+  nearest: ['search'],
+  neighbours: ['search'],
+  neighbors: ['search'],
+  similar: ['search'],
+  copies: ['curate', 'duplicates'],
+  probe: ['eval', 'linear'],
+  'fine-tune': ['eval', 'finetune'],
+  evaluate: ['eval'],
+  predict: ['classify'],
+}
+
 /** Writes the complaint about a wrong or missing command behind `own`, with an example. */
 function wrongCommand(own: Command, got: string | undefined): string {
   const path = pathOf(own)
   const names = own.commands.map((each) => each.name())
-  const near = got === undefined ? names[0] : nearestName(got, names)
-  const remedy =
-    near === undefined
-      ? `type ${command(...path, '--help')} for help`
-      : `type for example: ${command(...path, near)}`
   const rule = path.length === 0 ? 'command: must be' : `${path.join(' ')}: must be followed by`
+  const remedy = remedyFor(own, got) ?? `type ${command(...path, '--help')} for help`
   return `${rule} one of ${names.join(', ')}, got ${got ?? 'none'}; ${remedy}`
 }
+
+/** Says what to type for a wrong or missing command behind `own`, null if that is unknown. */
+function remedyFor(own: Command, got: string | undefined): string | null {
+  if (got === 'serve' || got === 'service')
+    return 'a server is a program of yours, see docs/serving.md'
+  const names = own.commands.map((each) => each.name())
+  const elsewhere = got === undefined ? undefined : meant(rootOf(own), got)
+  const near = got === undefined ? names[0] : nearestName(got, names)
+  const words = elsewhere ?? (near === undefined ? null : [...pathOf(own), near])
+  return words && `type for example: ${command(...words)}`
+}
+
+/** Finds the command that a word means anywhere: one of its name behind another, or by another
+ *  word. */
+function meant(root: Command, word: string): readonly string[] | undefined {
+  const name = word.toLowerCase()
+  const holder = root.commands.find(({ commands }) => commands.some((each) => each.name() === name))
+  if (holder) return [holder.name(), name]
+  return Object.hasOwn(otherWords, name) ? otherWords[name] : undefined
+}
+
+const rootOf = (own: Command): Command => (own.parent ? rootOf(own.parent) : own)
 
 /** Lists the words that lead to a command: ['train', 'simclr']. */
 const pathOf = (own: Command): readonly string[] =>

@@ -80,6 +80,46 @@ test('a missing or misspelt command says what to type', () => {
   )
 })
 
+test('a command by another word, or without its first, says what to type, under --help too', () => {
+  const remedies = {
+    nearest: 'type for example: npx kindred search',
+    neighbours: 'type for example: npx kindred search',
+    duplicates: 'type for example: npx kindred curate duplicates',
+    select: 'type for example: npx kindred curate select',
+    knn: 'type for example: npx kindred eval knn',
+    linear: 'type for example: npx kindred eval linear',
+    probe: 'type for example: npx kindred eval linear',
+    moco: 'type for example: npx kindred train moco',
+    serve: 'a server is a program of yours, see docs/serving.md',
+    constructor: 'type npx kindred --help for help',
+  }
+  for (const [word, remedy] of Object.entries(remedies)) {
+    const refusal = refusalOf(word)
+    assert.ok(refusal.startsWith('command: must be one of train, '), refusal)
+    assert.ok(refusal.endsWith(`, got ${word}; ${remedy}`), refusal)
+    for (const words of [
+      [word, '--help'],
+      ['--help', word],
+      ['help', word],
+    ])
+      assert.is(refusalOf(...words), refusal)
+  }
+  assert.match(refusalOf('eval', 'outliers', '-h'), /got outliers; .*npx kindred curate outliers$/)
+})
+
+test('the help of a command that is known is printed', async () => {
+  for (const words of [
+    ['eval', '--help'],
+    ['help', 'eval'],
+    ['eval', 'knn', '--help'],
+    ['compare', 'runs/photos', '--help'],
+  ]) {
+    const { code, out, err } = await kindred(...words)
+    assert.is(code, 0, err)
+    assert.match(out, /^Usage: kindred (eval|compare) /)
+  }
+})
+
 test('an argument too few or too many says so', () => {
   assert.is(
     refusalOf('eval', 'knn'),
