@@ -88,8 +88,8 @@ function checkEnough(dir: string, { batch }: TrainConfig, { size }: Dataset) {
   if (size >= batch) return
   throw new Error(
     `${dir}: its steps take ${batch} images each, and the data set holds ` +
-      `${counted(size, 'image')} now; put back those that it was trained on, or start a new ` +
-      'run',
+      `${counted(size, 'image')} now; give the data set that it was trained on as --data, or ` +
+      'start a new run',
   )
 }
 
@@ -137,9 +137,10 @@ async function train(
   const page = await servedWhile(run.dir, watch, progress)
   const endEvents = tensorboard ? await writeEvents(run) : null
   try {
+    const training = new Training(prepared, run, timed(progress, run), stop)
+    await training.check()
     introduce(what, prepared, { ...place, resumed })
-    const told = timed(progress, run)
-    const outcome = await new Training(prepared, run, told, stop).finish({ resumed })
+    const outcome = await training.finish({ resumed })
     if (outcome.finished) await keepTrained(prepared, run, progress)
     await writeReport(run.dir)
     progress.stop()

@@ -11,6 +11,7 @@ import { type Changes, changesSince, describeChanges, holdsSettings } from './hi
 import type { Checkpoint, TrainingStorage } from './storage.ts'
 
 type Saved = Pick<Checkpoint, 'step' | 'metadata'>
+type SavedFile = Pick<Checkpoint, 'step' | 'metadata' | 'path'>
 
 /** Settings that may change in a resumed run: those with a flag beside --resume, and those that
  *  change no step. */
@@ -69,6 +70,12 @@ export function checkTrained({ name }: Named, checkpoint: Checkpoint) {
   )
 }
 
+/** Says how a new run begins with the weights of a checkpoint. Code has no option for it. */
+function fromWeights(storage: Named, path: string): string {
+  const option = storage.nameOf('init')
+  return option.startsWith('--') ? ` from its weights, with ${option} ${path}` : ''
+}
+
 /** A training to resume. */
 export interface GoingOn {
   readonly storage: Named
@@ -80,18 +87,20 @@ export interface GoingOn {
 
 /** Throws Error if a checkpoint is of other images, or of a step after the training's last. A
  *  checkpoint of an old version has no digest of images, and passes. */
-export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
+export async function checkResumable({ step, metadata, path }: SavedFile, run: GoingOn) {
   const { storage, config, images, digests, stepsPerEpoch } = run
   const { name } = storage
   const source = `the data set ${printable(config.data)}`
   const isSame = await isOf(images, metadata, async () => (await digests()).images)
+  const own =
+    `give the data set that it was trained on as ${storage.nameOf('data')}, ` +
+    'or start a new run on these'
   if (isSame === false)
     throw new Error(
       methodOf(config.method).perImage
-        ? `${name}: its memory bank is of other images than ${source} holds now; a bank ` +
-            'belongs to its data set, start a new run'
+        ? `${name}: its memory bank is of other images than ${source} holds now; ${own}`
         : `${name}: it was trained on other images than the ${images.size} that ${source} ` +
-            'holds now; put those back, or start a new run',
+            `holds now; ${own}${fromWeights(storage, path)}`,
     )
   const { epochs } = config
   const total = epochs * stepsPerEpoch

@@ -38,6 +38,7 @@ export class Training {
   #history: readonly Change[] = []
   #saved = -1 // the step of the last checkpoint
   #path = '' // of the last checkpoint
+  #checked: ReturnType<TrainingStorage['latest']> | null = null // until it is resumed
   #reason: string | null = null // printed last, why a step was not replayed
   #isWarm = false // whether the step's kernels are compiled
   #traced = 0 // first steps; two are traced before any replay, and need no reason
@@ -59,6 +60,12 @@ export class Training {
   /** Step of the last checkpoint, -1 before the first. */
   get saved(): number {
     return this.#saved
+  }
+
+  /** Checks that the training can go on from its newest checkpoint, if any. Throws Error in
+   *  words. */
+  async check() {
+    await (this.#checked ??= this.#newest())
   }
 
   /** Trains from the newest checkpoint, if any, to the end or a requested stop. Throws Error in
@@ -90,22 +97,35 @@ export class Training {
     if (!(this.#stop.signal?.aborted === true && error === this.#stop.signal.reason)) throw error
   }
 
-  /** Loads the newest checkpoint, and drops later metrics. */
-  async #resume(resumed: boolean) {
-    const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
+  /** Reads the newest checkpoint, and checks it. */
+  async #newest() {
+    const { config, images, stepsPerEpoch } = this.#prepared
     const storage = this.#storage
-    const { name } = storage
     const { checkpoint, damaged } = await storage.latest()
     for (const line of damaged) this.#progress.note(line)
     if (checkpoint) {
-      const { step } = checkpoint
       const digests = () => this.#known()
       checkTrained(storage, checkpoint)
       checkSettings(storage, checkpoint, config)
-      await explained(changesSince(checkpoint.metadata, config), async () => {
-        await checkResumable(checkpoint, { storage, config, images, digests, stepsPerEpoch })
-        loadTrainer(gpu, trainer, checkpoint)
-      })
+      await explained(changesSince(checkpoint.metadata, config), () =>
+        checkResumable(checkpoint, { storage, config, images, digests, stepsPerEpoch }),
+      )
+    }
+    return { checkpoint, damaged }
+  }
+
+  /** Loads the newest checkpoint, and drops later metrics. */
+  async #resume(resumed: boolean) {
+    const { config, gpu, trainer } = this.#prepared
+    const storage = this.#storage
+    const { name } = storage
+    const { checkpoint } = await (this.#checked ?? this.#newest())
+    this.#checked = null
+    if (checkpoint) {
+      const { step } = checkpoint
+      await explained(changesSince(checkpoint.metadata, config), async () =>
+        loadTrainer(gpu, trainer, checkpoint),
+      )
       this.#saved = step
       this.#path = checkpoint.path
       this.#progress.note(goingOnFrom(storage, config, { step, total: this.total }))

@@ -54,8 +54,10 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   assert.is(changed.code, 1)
   assert.match(
     changed.err,
-    /run: it was trained on other images than the 8 that the data set folder:.*photos holds now; put those/,
+    /run: it was trained on other images than the 8 that the data set folder:.*photos holds now; give the data set that it was trained on as --data, or start a new run on these from its weights, with --init .*run\/checkpoints\/step-00000002\.safetensors\n$/,
   )
+  assert.match(changed.out, /^read folder/)
+  assert.not.match(changed.out, /SimCLR|into|going on/, 'it refuses before it says that it trains')
   await picture(join(photos, 'train', '3.png'), [60, 173, 60])
   await picture(join(photos, 'train', 'more.png'))
   assert.match(
@@ -158,16 +160,17 @@ test('checkpoints that name no images, or 32 of them, go on as before', async ()
     digests,
     stepsPerEpoch: 4,
   }
-  await checkResumable({ step: 12, metadata: {} }, run)
-  await checkResumable({ step: 3, metadata: { images: await sampleOf(train) } }, run)
+  const path = 'r/step-3'
+  await checkResumable({ step: 12, path, metadata: {} }, run)
+  await checkResumable({ step: 3, path, metadata: { images: await sampleOf(train) } }, run)
   const refusal = (step: number, metadata: Record<string, string>) =>
-    checkResumable({ step, metadata }, run).then(
+    checkResumable({ step, path, metadata }, run).then(
       () => 'was not refused',
       (error: Error) => error.message,
     )
   assert.match(
     await refusal(3, { images: '01234567' }),
-    /^r: it was trained on other images than the 4 /,
+    /^r: it was trained on other images than the 4 .*; give the data set that it was trained on as --data, or start a new run on these from its weights, with --init r\/step-3$/,
   )
   assert.match(
     await refusal(14, {}),
