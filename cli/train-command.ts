@@ -169,6 +169,7 @@ function withRemedy(error: unknown, { config }: Prepared, run: RunFolder): unkno
  *  told. */
 async function keepTrained(prepared: Prepared, run: RunFolder, progress: Progress) {
   const { gpu, config, data, images, trainer } = prepared
+  progress.note('measuring the trained encoder for report.html')
   await keepMeasured(gpu, run, {
     ...{ config, step: trainer.state.step, points: usualPoints(gpu) },
     data: { train: images, test: data.test },

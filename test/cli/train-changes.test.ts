@@ -91,6 +91,7 @@ test('a finished run says so, and no change that no step has used is kept', asyn
     out,
     /a run: the run is finished already, at step 2 of 2; a larger --epochs lengthens it, as in: npx kindred train simclr --resume '.*' --epochs 4\n/,
   )
+  assert.match(out, /\nmeasuring the trained encoder for report\.html\ndone: 2 steps/)
   assert.not.match(out, /changed since/)
   assert.equal(config(run), before)
   assert.not.match(metricsOf(run), /"step":2,"changed"/)
