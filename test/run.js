@@ -70,10 +70,13 @@ const long = full
     ]
 
 const rank = (name) => (long.includes(name) ? long.indexOf(name) : long.length)
-const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
+const all = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => name.replaceAll('\\', '/').replace('.test.js', ''))
-  .filter((name) => words.length === 0 || words.some((word) => `${name}.test.js`.includes(word)))
+const has = (name, word) => `${name}.test.js`.includes(word)
+const unknown = words.filter((word) => !all.some((name) => has(name, word)))
+const files = all
+  .filter((name) => words.length === 0 || words.some((word) => has(name, word)))
   .filter((name) => !full || hasFull(name))
   .filter((name) => !full || deepFiles.includes(name) === deep)
   .sort((a, b) => rank(a) - rank(b))
@@ -152,6 +155,9 @@ const minutes = ((performance.now() - start) / 60_000).toFixed(1)
 console.log(`\n${files.length} files in ${minutes} minutes`)
 if (totals.skipped > 0)
   console.log(`skipped: run \`npm run test:full\` for the tests of kernels that only GPUs choose`)
-if (totals.passed === 0 && totals.failed === 0) totals.failed = 1 // nothing ran: no file has such a name
+for (const word of unknown) console.log(`no test file's path contains ${word}`)
+if (files.length === 0 && unknown.length < words.length)
+  console.log('the files with such paths have no full tests; leave out --full or --deep')
+if (totals.passed === 0 && totals.failed === 0) totals.failed = 1 // nothing ran
 console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed > 0 ? 1 : 0
