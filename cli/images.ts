@@ -32,7 +32,8 @@ export async function openRunImages(
     onNotice: (notice) => progress.note(notice),
   }).catch((error: unknown) => {
     if (kindOfSource(data) || !(error instanceof Error)) throw error
-    throw new UsageError(error.message, { cause: error }) // --data names no kind
+    const words = error.message.replace(/^data:/, '--data:') // it names no kind
+    throw new UsageError(words, { cause: error })
   })
   tellData(split, progress, sourceName(data, split.train))
   if (takesWhole(views)) return split

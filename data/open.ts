@@ -11,6 +11,7 @@ import {
   callback,
   checkOptions,
   checkValue,
+  nearestName,
   text,
 } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
@@ -75,11 +76,17 @@ export async function openData(spec: string, options: OpenDataOptions = {}): Pro
   const { kind, rest } = splitSource(spec)
   const open = dataKinds.get(kind)?.open ?? (Object.hasOwn(opens, kind) ? opens[kind] : undefined)
   if (open) return opened(open(rest, options), options.signal)
-  const hint =
-    existsSync(spec) && statSync(spec).isDirectory()
-      ? `; for a folder of images, folder:${spec}`
-      : ''
-  throw new DataError(`data: must be one of ${forms()}, got '${spec}'${hint}`)
+  throw new DataError(`data: must be one of ${forms()}, got '${spec}'${hintFor(spec)}`)
+}
+
+/** Says how a source of an unknown kind is probably named. */
+function hintFor(spec: string): string {
+  if (existsSync(spec) && statSync(spec).isDirectory())
+    return `; for a folder of images, folder:${spec}`
+  const { kind, rest } = splitSource(spec)
+  const near = nearestName(kind, [...dataKinds.keys()])
+  if (near === undefined) return ''
+  return `; did you mean ${near}${rest === '' ? '' : `:${rest}`}?`
 }
 
 /** Closes a set that was opened in spite of an abort, and throws the signal's reason. */

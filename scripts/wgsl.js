@@ -58,7 +58,15 @@ try {
   console.log('// kernels', kernels, 'precision', precision, 'activations', activations)
   print(dispatchesOf(call), list)
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error))
+  fail(remedied(error instanceof Error ? error.message : String(error)))
+}
+
+/** Puts the remedy of this command in the place of the code's, for a number instead of a shape. */
+function remedied(message) {
+  return message.replace(
+    /(: (\w+) must be a tensor, got .*); put values on the GPU .*$/,
+    '$1; give a shape, as in --$2 256x128',
+  )
 }
 
 /** Reads the command line: the op, the settings of this script, and the op's arguments by name. */

@@ -1,9 +1,11 @@
 // kindred classify: what a fine-tuned network says images are.
 
+import { lookAt } from '../../data/paths.ts'
 import { printable } from '../../kernels/printable.ts'
 import { testSide } from '../../kernels/augment/recipes.ts'
 import { openClassifier } from '../../run-folder/saved-classifier.ts'
 import { UsageError } from '../../training/choice.ts'
+import { command } from '../command.ts'
 import { jsonLine } from '../output.ts'
 import { onSeenGpu } from './features.ts'
 import { openFiles, picturesSeen } from './named-files.ts'
@@ -33,6 +35,7 @@ export async function classifyImages(
     throw new UsageError('--data: must be left out beside images, or the images left out')
   if (images.length === 0 && flags.data === undefined)
     throw new UsageError('classify: needs images, got none; name image files, or a set with --data')
+  await checkFile(network)
   const saved = await openClassifier(network)
   const progress = notes()
   const opened =
@@ -59,6 +62,16 @@ export async function classifyImages(
   } finally {
     await opened.close()
   }
+}
+
+/** Throws UsageError for a folder, which is a run's, with the command that makes a network of it. */
+async function checkFile(network: string) {
+  const { status } = await lookAt(network)
+  if (!status?.isDirectory()) return
+  throw new UsageError(
+    `${network}: must be the file of a fine-tuned network, is a folder; make one of this run with: ` +
+      command('eval', 'finetune', network, '--labels', '10%'),
+  )
 }
 
 /** Returns the most probable classes of each row of scores [N, C], the first of equals first. */

@@ -47,6 +47,22 @@ export async function openFiles(files: readonly string[], side: number): Promise
   return { set, names: files, paths, halves: null, skippedFiles: 0, broken, close }
 }
 
+/** Throws DataError if none of the files can be read, before a whole data set is. It reads up to
+ *  the first that can. */
+export async function checkSome(files: readonly string[], side: number) {
+  let first: DataError | null = null
+  for (const file of files) {
+    const pixels = await decoded(file, side)
+    if (!(pixels instanceof DataError)) return
+    first ??= pixels
+  }
+  if (first) throw noneOf(files, first.message)
+}
+
+/** The error of files of which none is an image. `first` is why the first is none. */
+const noneOf = ({ length }: readonly string[], first: string) =>
+  new DataError(length === 1 ? first : `none of ${length} files is an image; the first: ${first}`)
+
 /** Decodes a file to u8 [side, side, 3]. Resolves to a DataError that begins with the file where it
  *  cannot be read. */
 async function decoded(file: string, side: number): Promise<Uint8Array | DataError> {
@@ -74,10 +90,7 @@ export async function picturesSeen(
   if (first === undefined) return { pictures, rows }
   const { set, names, paths, skippedFiles } = pictures
   const kept = names.flatMap((_, i) => (pictures.broken?.has(i) ? [] : [i]))
-  if (kept.length === 0)
-    throw new DataError(
-      names.length === 1 ? first : `none of ${names.length} files is an image; the first: ${first}`,
-    )
+  if (kept.length === 0) throw noneOf(names, first)
   const more = reasons.length > TOLD ? [`and ${reasons.length - TOLD} more`] : []
   const told = [...reasons.slice(0, TOLD), ...more].map((line) => `\n  ${line}`).join('')
   progress.note(`${counted(reasons.length, 'file')} left out:${told}`)

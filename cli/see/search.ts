@@ -7,7 +7,7 @@ import { testSide } from '../../kernels/augment/recipes.ts'
 import { type GalleryCard, type GallerySection, galleryPage } from '../gallery-page.ts'
 import { jsonLine } from '../output.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
-import { openFiles, picturesSeen } from './named-files.ts'
+import { checkSome, openFiles, picturesSeen } from './named-files.ts'
 import { type Near, nearestLines } from './nearest-list.ts'
 import { checkFree, leaveClean, writeNew } from './out-file.ts'
 import {
@@ -41,7 +41,9 @@ export async function searchImages(
   if (html !== undefined) await checkFree('--html', html, force)
   const saved = await openSeen(run, flags)
   const progress = notes()
-  const given = await openFiles(images, testSide(saved.config.size))
+  const side = testSide(saved.config.size)
+  const given = await openFiles(images, side)
+  await checkSome(images, side)
   const pictures = await openPictures(run, saved, flags, progress)
   try {
     const { asked, found } = await onSeenGpu(saved, flags, async (gpu) => {

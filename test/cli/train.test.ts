@@ -277,7 +277,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'an unknown data source',
     ['--data', 'cifar9:x'],
     2,
-    /^kindred: data: must be one of .*got 'cifar9:x'/,
+    /^kindred: --data: must be one of .*got 'cifar9:x'; did you mean cifar10:x\?\n$/,
   ],
   ['a missing folder', ['--data', 'folder:/nowhere/at/all'], 1, /^kindred: .*\/nowhere\/at\/all/],
   [
@@ -327,7 +327,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'a kind of data that does not exist',
     ['--data', 'photos'],
     2,
-    /^kindred: data: must be one of cifar10:PATH, .* or procedural:TRAIN,TEST, got 'photos'/,
+    /^kindred: --data: must be one of cifar10:PATH, .* or procedural:TRAIN,TEST, got 'photos'/,
   ],
   [
     'a batch larger than the data',

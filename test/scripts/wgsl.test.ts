@@ -35,6 +35,13 @@ test('it prints subgroup matrices for a device that has them', () => {
   assert.match(stdout, /enable chromium_experimental_subgroup_matrix;/)
 })
 
+test('it says how a shape is given where a number is', () => {
+  const { stderr, status } = wgsl('ntXent', '--z1', '256')
+  assert.is(status, 2)
+  assert.match(stderr, /z1 must be a tensor, got .*256; give a shape, as in --z1 256x128\n$/)
+  assert.not.match(stderr, /gpu\.tensor/)
+})
+
 test('it takes vectors, running statistics and options, and lists dispatches alone', () => {
   const channels = ['--gamma', '32', '--beta', '32', '--running', '32', '--training', 'true']
   const { stdout, status } = wgsl(

@@ -48,7 +48,22 @@ test('search leaves a file out that is no image, and names it', async ({ run, ph
   assert.match(both.err, /^1 file left out:\n {2}\S*broken\.png /m)
   const none = await kindred('search', run, broken, ...data)
   assert.equal([none.code, none.out], [1, ''])
-  assert.match(none.err, /^kindred: \S*broken\.png /m)
+  assert.match(none.err, /^kindred: \S*broken\.png .*\n$/, 'before the set is read')
+  const missing = await kindred('search', run, broken, join(dir, 'missing.png'), ...data)
+  assert.equal([missing.code, missing.out], [1, ''])
+  assert.match(
+    missing.err,
+    /^kindred: none of 2 files is an image; the first: \S*broken\.png .*\n$/,
+  )
+})
+
+test('classify names the command that makes a network of a run', async ({ run, photos }) => {
+  const { code, err } = await kindred('classify', run, join(photos, 'a', '1.png'))
+  assert.is(code, 2)
+  assert.is(
+    err,
+    `kindred: ${run}: must be the file of a fine-tuned network, is a folder; make one of this run with: npx kindred eval finetune ${run} --labels 10%\n`,
+  )
 })
 
 test('search refuses a folder, and says what a JSON line holds', async ({ run, photos }) => {
