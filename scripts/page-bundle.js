@@ -30,13 +30,14 @@ const without = (isLeftOut) => ({
   },
 })
 
-/** Returns the bundle of what `names` imports, '*' for everything, without some built files. */
-export async function pageBundle(names, isLeftOut = () => false) {
+/** Returns the bundle of what `names` imports, '*' for everything, without some built files; and
+ *  unless it is `whole`, without what is loaded later. */
+export async function pageBundle(names, isLeftOut = () => false, whole = false) {
   const what = names === '*' ? '*' : `{ ${names} }`
   const { outputFiles } = await build({
     stdin: { contents: `export ${what} from './dist/index.js'`, resolveDir: process.cwd() },
     ...{ bundle: true, minify: true, format: 'esm', platform: 'browser', target: 'es2022' },
-    ...{ write: false, plugins: [later, without(isLeftOut)] },
+    ...{ write: false, plugins: [...(whole ? [] : [later]), without(isLeftOut)] },
   })
   return outputFiles[0].contents
 }

@@ -1,5 +1,5 @@
-// Prints what a page loads at once for some imports from the built package: kB, minified, and
-// compressed.
+// Prints what a page loads for some imports from the built package, minified: kB at once, the same
+// compressed, and compressed in one file with all that it may load later.
 //   node scripts/page-sizes.js [names]
 
 import { gzipSync } from 'node:zlib'
@@ -17,11 +17,13 @@ const rows = given
       'openGpu, simclr, resnet18, projectionHead, Adam, cifarRecipe',
       '*',
     ]
+const kB = ({ length }) => (length / 1000).toFixed(1)
+const zipped = (bytes) => kB(gzipSync(bytes, { level: 9 }))
+
 for (const names of rows) {
-  const contents = await pageBundle(names)
-  const kB = (bytes) => (bytes / 1000).toFixed(1)
-  const [plain, zipped] = [contents, gzipSync(contents, { level: 9 })].map(({ length }) =>
-    kB(length),
+  const atOnce = await pageBundle(names)
+  const whole = await pageBundle(names, undefined, true)
+  console.log(
+    `${names}: ${kB(atOnce)} kB, ${zipped(atOnce)} kB gzipped, ${zipped(whole)} in one file with what comes later`,
   )
-  console.log(`${names}: ${plain} kB, ${zipped} kB gzipped`)
 }
