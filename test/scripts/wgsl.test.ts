@@ -38,7 +38,7 @@ test('it prints subgroup matrices for a device that has them', () => {
 test('it says how a shape is given where a number is', () => {
   const { stderr, status } = wgsl('ntXent', '--z1', '256')
   assert.is(status, 2)
-  assert.match(stderr, /z1 must be a tensor, got .*256; give a shape, as in --z1 256x128\n$/)
+  assert.match(stderr, /z1 must be a tensor, got .*256; give a shape, as in --z1 256x128$/m)
   assert.not.match(stderr, /gpu\.tensor/)
 })
 
