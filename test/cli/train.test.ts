@@ -277,7 +277,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'an unknown data source',
     ['--data', 'cifar9:x'],
     2,
-    /^kindred: --data: must be one of .*got 'cifar9:x'; did you mean cifar10:x\?\n$/,
+    /^kindred: --data: must be one of .*got 'cifar9:x'; did you mean cifar10:x\?$/,
   ],
   ['a missing folder', ['--data', 'folder:/nowhere/at/all'], 1, /^kindred: .*\/nowhere\/at\/all/],
   [
