@@ -14,8 +14,10 @@ import { matmul } from '../../kernels/matmul/matmul.ts'
 import { close, random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
+import { needing } from '../fixtures/needing.ts'
 
 const test = gpuSuite('kernels for a device')
+const onF16 = needing('shader-f16', test)
 
 /** A GPU with subgroup matrices, on paper. */
 const tensorCores = (subgroupMaxSize: number) =>
@@ -72,7 +74,7 @@ test('without them a Gpu computes the same, up to the order of sums', async ({ g
   close(Float32Array.from(left), right, 1e-5, 'results')
 })
 
-test('a Gpu that computes in f32 instead has the kernels of the other', ({ gpu: { device } }) => {
+onF16('a Gpu that computes in f32 instead has the kernels of the other', ({ gpu: { device } }) => {
   for (const kernels of ['device', 'gpu'] as const) {
     const half = new NodeGpu(device, { precision: 'f16', kernels })
     const { run } = inF32(half)
