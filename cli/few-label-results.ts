@@ -35,8 +35,9 @@ export const cellName = ({ arm, part, seed }: Cell, labels: number) =>
 
 /** Returns the results of cells, in order: the kept ones, and those of trainings now. With
  *  `networks` the trained networks are kept too; a result without its network is not kept, and the
- *  caller tells the accuracies. Says what is kept before anything is trained, and at Ctrl-C, SIGTERM and SIGHUP, which end the
- *  process. Throws UsageError for amounts of labels that are not there, and Error in words. */
+ *  caller tells the accuracies. Says what is kept before anything is trained, and at Ctrl-C,
+ *  SIGTERM and SIGHUP, which end the process. Throws UsageError for amounts of labels that are not
+ *  there, and Error in words. */
 export async function resultsOf(
   few: FewLabels,
   out: string,

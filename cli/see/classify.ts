@@ -64,7 +64,8 @@ export async function classifyImages(
   }
 }
 
-/** Throws UsageError for a folder, which is a run's, with the command that makes a network of it. */
+/** Throws UsageError for a folder, which is a run's: with the command that makes a network of
+ *  it. */
 async function checkFile(network: string) {
   const { status } = await lookAt(network)
   if (!status?.isDirectory()) return

@@ -33,7 +33,8 @@ export interface GreyPicture {
   readonly sums: Float64Array
   /** The whole picture in 16 x 16 cells, of mean 0 and length 1. */
   readonly whole: Float64Array
-  /** The windows that are tried first. They are averaged when this is first read, and kept: 39 kB. */
+  /** The windows that are tried first. They are averaged when this is first read, and kept:
+   *  39 kB. */
   readonly rough: Windows
 }
 

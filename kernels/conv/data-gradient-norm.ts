@@ -1,5 +1,5 @@
-// The data gradient of a convolution whose input is a batch norm's output, on subgroup matrices: the
-// tiles also sum for the norm's backward pass (epilogue-norm-sums.ts).
+// The data gradient of a convolution whose input is a batch norm's output, on subgroup matrices:
+// the tiles also sum for the norm's backward pass (epilogue-norm-sums.ts).
 
 import type { Run, Tensor } from '../op.ts'
 import type { NormGradient, NormReader } from '../pending.ts'

@@ -8,8 +8,8 @@
 import { wgsl } from '../op.ts'
 import {
   type BufferFormat,
-  type Loader,
   type Columns,
+  type Loader,
   columnsName,
   element,
   loadUnit,

@@ -9,7 +9,6 @@
 // docs/kernels.md has what was measured.
 
 import { type Kernel, type Run, type Tensor, type Wgsl, folded, kernel, wgsl } from '../op.ts'
-
 import { columnOf } from '../wgsl/column-of.ts'
 import { type Gemm, productShape } from './shapes.ts'
 

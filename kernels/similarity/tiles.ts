@@ -125,9 +125,9 @@ export const cpuTiles = form<Tiles>()
 /** The way in which a machine computes tiles. */
 function tilesOf(run: Run): Tiles {
   const { precision, software } = run
-  const onMatrices = precision === 'f32' ? null : ownOf(run, matrixTiles)?.[precision]
+  const inMatrices = precision === 'f32' ? null : ownOf(run, matrixTiles)?.[precision]
   const inHalves = precision === 'f16' && !software
-  return onMatrices ?? ownOf(run, cpuTiles) ?? (inHalves ? registerTilesF16 : registerTiles)
+  return inMatrices ?? ownOf(run, cpuTiles) ?? (inHalves ? registerTilesF16 : registerTiles)
 }
 
 /** Builds a kernel around the way in which a machine computes tiles, on first use. */

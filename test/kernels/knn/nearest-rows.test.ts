@@ -10,8 +10,8 @@ const test = gpuSuite('nearest rows')
 const bitsOf = (values: Float32Array) =>
   new Uint32Array(values.buffer, values.byteOffset, values.length)
 
-/** The definition: the places of the k largest, of equals the first, in the order in which `threads`
- *  threads write them. */
+/** The definition: the places of the k largest, of equals the first, in the order in which
+ *  `threads` threads write them. */
 function reference(values: Float32Array, k: number, threads: number) {
   const keys = Array.from(bitsOf(values), keyOf)
   const order = Array.from(keys.keys())
